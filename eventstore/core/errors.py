@@ -1,0 +1,172 @@
+"""What can go wrong, as one tree, and the one table from SQLSTATE to class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class EventStoreError(Exception):
+    """Base of every error that the event store raises on purpose."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What happened as JSON-ready members: the same facts that SQL and REST give."""
+        return {}
+
+
+class InvalidInput(EventStoreError, ValueError):  # noqa: N818 - a fault of the input, not of the store
+    """The request itself is wrong; nothing was stored and a retry gives the same answer.
+
+    `path` is the JSON path of the fault (`$[3].data`), empty when it is not in a body.
+    """
+
+    def __init__(self, problem: str, *, path: str = "") -> None:
+        super().__init__(f"{path}: {problem}" if path else problem)
+        self.problem = problem
+        self.path = path
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"path": self.path} if self.path else {}
+
+
+class LimitExceeded(InvalidInput):
+    """The request is larger than a limit of this store allows; send less, or raise the limit."""
+
+
+class AppendRefused(EventStoreError):
+    """The state of the log refuses this append; nothing was stored."""
+
+
+class RevisionConflict(AppendRefused):
+    """The stream is not at the expected revision: someone else was faster.
+
+    Recover by reading the stream again and deciding anew on its present state.
+    `current_revision` is None when the stream does not exist.
+    """
+
+    def __init__(
+        self, stream_name: str, expected_revision: str | int, current_revision: int | None
+    ) -> None:
+        now = (
+            "does not exist" if current_revision is None else f"is at revision {current_revision}"
+        )
+        super().__init__(
+            f"stream {stream_name!r} {now}, but the append expected {expected_revision}"
+        )
+        self.stream_name = stream_name
+        self.expected_revision = expected_revision
+        self.current_revision = current_revision
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "stream": self.stream_name,
+            "expected_revision": self.expected_revision,
+            "current_revision": self.current_revision,
+        }
+
+
+class DuplicateEventId(AppendRefused):
+    """An event id of this append is already used by another append.
+
+    A retry of the same append never raises this: it is given the first answer.
+    """
+
+    def __init__(self, event_id: str, stream_name: str, position: int) -> None:
+        super().__init__(
+            f"event id {event_id} is already used by another append: "
+            f"stream {stream_name!r}, position {position}"
+        )
+        self.event_id = event_id
+        self.stream_name = stream_name
+        self.position = position
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"event_id": self.event_id, "stream": self.stream_name, "position": self.position}
+
+
+class ConditionFailed(AppendRefused):
+    """An event that the append condition excludes was stored after the condition's position."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"the append condition failed: the event at position {position} matches it; "
+            "read again up to there and decide anew"
+        )
+        self.position = position
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"position": self.position}
+
+
+class NotFound(EventStoreError, LookupError):  # noqa: N818
+    """There is no such stream or event."""
+
+
+class Unavailable(EventStoreError):  # noqa: N818
+    """The append or read was not carried out; nothing was stored. Try again later.
+
+    `retry_after` is a hint in seconds.
+    """
+
+    def __init__(self, problem: str, *, retry_after: int = 1) -> None:
+        super().__init__(problem)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(EventStoreError):  # noqa: N818
+    """The line to the database broke and could not be made again in time.
+
+    The append may be stored or not. Retry it with the same event ids or the same idempotency
+    key: an append that was stored then gives its first answer, and nothing is stored twice.
+    """
+
+    def __init__(self, event_ids: tuple[str, ...]) -> None:
+        super().__init__(
+            "the append may be stored or not: the line to the database broke; "
+            "retry with the same event ids or the same idempotency key"
+        )
+        self.event_ids = event_ids
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"event_ids": list(self.event_ids)}
+
+
+class SchemaMismatch(EventStoreError):  # noqa: N818
+    """The database's schema is missing, older or newer than this code needs."""
+
+
+REFUSAL_BY_SQLSTATE: Mapping[str, type[EventStoreError]] = {
+    "ST001": RevisionConflict,
+    "ST002": DuplicateEventId,
+    "ST003": ConditionFailed,
+    "ST004": InvalidInput,
+}
+"""Our own SQLSTATEs (class ST). Migration files raise them; this table is their only reader."""
+
+
+def refusal_from(sqlstate: str, facts: Mapping[str, Any]) -> EventStoreError:
+    """Give the error of an append that the database refused, from its facts.
+
+    `facts` is the JSON of the SQL function's DETAIL or of its result.
+    """
+    cls = REFUSAL_BY_SQLSTATE[sqlstate]
+    if cls is RevisionConflict:
+        return RevisionConflict(
+            facts["stream"], expectation_name(facts["expected"]), facts["current_revision"]
+        )
+    if cls is DuplicateEventId:
+        return DuplicateEventId(facts["event_id"], facts["stream"], facts["position"])
+    if cls is ConditionFailed:
+        return ConditionFailed(facts["position"])
+    return InvalidInput(facts["problem"])
+
+
+def expectation_name(expected: int) -> str | int:
+    """Name an expected revision as SQL carries it (negative numbers stand for words)."""
+    return {-1: "no_stream", -2: "any", -3: "stream_exists"}.get(expected, expected)

@@ -1,0 +1,122 @@
+"""Checks on JSON text that jsonb cannot hold or that would come back enormous.
+
+PostgreSQL parses every event once. What it would refuse, or give back a hundred thousand times
+larger than it came, is refused here, before it can spoil a batch that it shares with others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from eventstore.core.errors import InvalidInput
+
+MAX_DEPTH: Final = 512
+"""Deepest nesting of arrays and objects. PostgreSQL's parser needs stack for each level."""
+MAX_EXPONENT: Final = 308
+"""Largest decimal exponent: jsonb writes 1e100000 out as 100,001 digits."""
+MAX_DIGITS: Final = 1000
+"""Longest number: Python refuses to read integers of over 4,300 digits, many parsers earlier."""
+
+# Cheap tests that are true whenever a fault is there, and seldom else.
+_SUSPICIOUS_NUMBER: Final = re.compile(
+    rf"[0-9][eE][+-]?[0-9]{{3}}|[0-9]{{{MAX_DIGITS // 2}}}"
+).search
+_TOKEN: Final = re.compile(
+    r'(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?[0-9][-+.eE0-9]*)|(?P<open>[\[{])|(?P<close>[\]}])'
+)
+_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000").search
+_ESCAPE: Final = re.compile(r"\\(?:u([dD][89abABcdefCDEF][0-9a-fA-F]{2})|.)")
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":")
+).encode
+
+
+def encode_json(value: Any, *, path: str = "") -> str:
+    """Give the JSON text of a Python value, checked as `check_json_text` does.
+
+    Strict: NaN, infinities, and types that JSON does not have raise InvalidInput.
+    """
+    try:
+        text = _encode(value)
+    except RecursionError:
+        raise InvalidInput(f"nested deeper than {MAX_DEPTH} levels", path=path) from None
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"not JSON: {error}", path=path) from error
+    _check_strings_and_depth(text, path)  # numbers are fine: Python writes none that are not
+    return text
+
+
+def check_json_text(text: str, *, path: str = "") -> None:
+    """Raise InvalidInput if syntactically valid JSON text holds what the store cannot keep.
+
+    Faults: `\\u0000`, lone surrogates, nesting beyond 512 levels, numbers of over 1,000 characters
+    or with an exponent beyond 308. Linear in the text; a few microseconds for small ones.
+    """
+    _check_strings_and_depth(text, path)
+    if _SUSPICIOUS_NUMBER(text):
+        _check_numbers(text, path)
+
+
+def _check_strings_and_depth(text: str, path: str) -> None:
+    if "\\u" in text:
+        _check_escapes(text, path)
+    if not text.isascii():
+        _check_encodable(text, path)
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(text, path)
+
+
+def _check_encodable(text: str, path: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("a string has a lone surrogate (not a character)", path=path) from None
+
+
+def _check_escapes(text: str, path: str) -> None:
+    if "\\u0000" in text and _NUL(text):
+        raise InvalidInput("a string has \\u0000, which PostgreSQL text cannot hold", path=path)
+    pair_continues_at = -1  # after a high surrogate: where the low one must begin
+    for match in _ESCAPE.finditer(text):
+        surrogate = match[1]
+        is_low = surrogate is not None and surrogate[1] in "cdefCDEF"
+        due = pair_continues_at
+        if is_low != (due != -1) or (is_low and match.start() != due):
+            break
+        pair_continues_at = match.end() if surrogate is not None and not is_low else -1
+    else:
+        if pair_continues_at == -1:
+            return
+    raise InvalidInput("a string has a lone surrogate (\\ud800 to \\udfff)", path=path)
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    for match in _TOKEN.finditer(text):
+        yield match.lastgroup or "", match[0]
+
+
+def _check_depth(text: str, path: str) -> None:
+    depth = 0
+    for kind, _ in _tokens(text):
+        if kind == "open":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise InvalidInput(f"nested deeper than {MAX_DEPTH} levels", path=path)
+        elif kind == "close":
+            depth -= 1
+
+
+def _check_numbers(text: str, path: str) -> None:
+    for kind, token in _tokens(text):
+        if kind != "number":
+            continue
+        if len(token) > MAX_DIGITS:
+            raise InvalidInput(f"a number has more than {MAX_DIGITS} characters", path=path)
+        exponent = token.lower().partition("e")[2]
+        if exponent and abs(int(exponent)) > MAX_EXPONENT:
+            raise InvalidInput(
+                f"a number's exponent is beyond {MAX_EXPONENT}: {token[:40]}", path=path
+            )

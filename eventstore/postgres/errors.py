@@ -1,0 +1,79 @@
+"""Driver errors to our own, in one place. The driver's error stays as the cause."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from eventstore.core.errors import (
+    REFUSAL_BY_SQLSTATE,
+    EventStoreError,
+    InvalidInput,
+    SchemaMismatch,
+    Unavailable,
+    refusal_from,
+)
+
+LOCK_TIMEOUT: Final = "55P03"
+_MISSING: Final = {"3F000", "42P01", "42883", "3D000"}
+_INPUT_CLASSES: Final = {"22", "23", "54"}  # data exception, constraint, program limit
+
+
+class AccessDenied(EventStoreError):
+    """The database refuses the user: a wrong password, or a role without the right."""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Tell whether the line broke, so that a statement that was sent may have been carried out."""
+    if isinstance(error, (OSError, TimeoutError)):
+        return True
+    sqlstate = _sqlstate(error)
+    if sqlstate is not None:
+        return sqlstate[:2] == "08" or sqlstate.startswith("57P")
+    if is_bad_input(error):
+        return False
+    # Neither driver gives a SQLSTATE for a connection that is closed under it.
+    return any(cls.__name__ in {"InterfaceError", "OperationalError"} for cls in type(error).__mro__)
+
+
+def is_bad_input(error: BaseException) -> bool:
+    """Tell whether the values of the statement are at fault, not the state of the database."""
+    sqlstate = _sqlstate(error)
+    if sqlstate is None:  # a value that the driver itself cannot encode
+        return isinstance(error, (ValueError, OverflowError)) or type(error).__name__ == "DataError"
+    return sqlstate[:2] in _INPUT_CLASSES
+
+
+def translate(error: BaseException) -> EventStoreError:
+    """Give our error for a driver's. Use as `raise translate(error) from error`."""
+    if isinstance(error, EventStoreError):
+        return error
+    sqlstate = _sqlstate(error) or ""
+    text = str(error).strip().partition("\n")[0]
+    if sqlstate in REFUSAL_BY_SQLSTATE:
+        return refusal_from(sqlstate, json.loads(_detail(error) or "{}"))
+    if sqlstate in _MISSING:
+        return SchemaMismatch(f"the event store's tables are not there ({text}); run: eventstore migrate")
+    if sqlstate == "42501" or sqlstate.startswith("28"):
+        return AccessDenied(f"the database refuses this user: {text}")
+    if sqlstate == LOCK_TIMEOUT:
+        return Unavailable(
+            "not stored: another transaction has held the append lock for over 5 s; "
+            "'eventstore doctor' and the view eventstore.health say which"
+        )
+    if is_bad_input(error):
+        return InvalidInput(f"PostgreSQL refuses the value: {text}")
+    if is_lost(error):
+        return Unavailable(f"the database cannot be reached: {text or type(error).__name__}")
+    return Unavailable(f"the database refuses to work: {text} ({sqlstate or type(error).__name__})")
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    value = getattr(error, "sqlstate", None)
+    return value if isinstance(value, str) else None
+
+
+def _detail(error: BaseException) -> str | None:
+    diag = getattr(error, "diag", None)  # psycopg
+    detail = getattr(error, "detail", None) if diag is None else diag.message_detail  # asyncpg
+    return detail if isinstance(detail, str) else None

@@ -1,0 +1,31 @@
+-- What must be there before the first migration: the roles and the schema. Safe to run again.
+-- Least privilege: readers SELECT; writers EXECUTE the append functions as well; nobody but the
+-- owner can touch the tables, and the owner cannot log in. Roles are the cluster's: a store of the
+-- same name in another database shares them.
+DO $$
+DECLARE
+    _role text;
+BEGIN
+    FOREACH _role IN ARRAY ARRAY['eventstore_owner', 'eventstore_writer', 'eventstore_reader', 'eventstore_worker'] LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = _role);
+        BEGIN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', _role);
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN
+                NULL;  -- another database's migration made it in this very moment
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION 'role % is missing and this user may not create roles', _role
+                    USING ERRCODE = 'insufficient_privilege',
+                          HINT = 'let an administrator run: CREATE ROLE eventstore_owner NOLOGIN; CREATE ROLE eventstore_writer NOLOGIN; '
+                                 'CREATE ROLE eventstore_reader NOLOGIN; CREATE ROLE eventstore_worker NOLOGIN; '
+                                 'and GRANT eventstore_owner to the user that migrates';
+        END;
+    END LOOP;
+    IF NOT pg_catalog.pg_has_role(current_user, 'eventstore_owner', 'MEMBER') THEN
+        EXECUTE format('GRANT eventstore_owner TO %I', current_user);
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'eventstore') THEN
+        CREATE SCHEMA eventstore AUTHORIZATION eventstore_owner;
+    END IF;
+END $$;
+SET LOCAL ROLE eventstore_owner;

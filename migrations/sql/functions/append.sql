@@ -1,0 +1,39 @@
+-- The friendly form for psql: one event, over append_v1. A refusal is an error with our SQLSTATE.
+CREATE FUNCTION eventstore.append(
+    stream_name       text,
+    event_type        text,
+    data              jsonb  DEFAULT '{}',
+    metadata          jsonb  DEFAULT '{}',
+    expected_revision bigint DEFAULT NULL,
+    event_id          uuid   DEFAULT NULL,
+    tags              text[] DEFAULT '{}'
+) RETURNS TABLE ("position" bigint, revision bigint, replayed boolean)
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    _result  record;
+    _facts   text;
+BEGIN
+    SELECT * INTO STRICT _result
+      FROM eventstore.append_v1(
+            ARRAY[1], ARRAY[append.stream_name], ARRAY[coalesce(append.expected_revision, -2)], ARRAY[1],
+            ARRAY[coalesce(append.event_id, gen_random_uuid())], ARRAY[append.event_type],
+            ARRAY[append.data], ARRAY[append.metadata], ARRAY[append.tags::text],
+            append.event_id IS NOT NULL) AS r;
+    _facts := _result.facts::text;
+    CASE _result.outcome
+    WHEN 'appended', 'replayed' THEN
+        RETURN QUERY SELECT _result.position, _result.revision, _result.outcome = 'replayed';
+    WHEN 'revision_conflict' THEN
+        RAISE EXCEPTION 'stream "%" is not at the expected revision %', append.stream_name,
+                CASE append.expected_revision WHEN -1 THEN '-1 (no stream)' WHEN -3 THEN '-3 (stream exists)'
+                                              ELSE append.expected_revision::text END
+            USING ERRCODE = 'ST001', DETAIL = _facts,
+                  HINT = 'read the stream again and decide anew; leave expected_revision out to append at any revision';
+    ELSE
+        RAISE EXCEPTION 'event id % is already used by another append', append.event_id
+            USING ERRCODE = 'ST002', DETAIL = _facts;
+    END CASE;
+END $$;

@@ -1,0 +1,113 @@
+-- Append a batch of requests in one call. Each request is stored as a whole or not at all; a
+-- refused one is reported in the result and does not hold up the others.
+--
+-- Arrays in, one row for each append out, so that the statement's text never depends on the batch:
+--   request 1..n owns appends (_append_request), an append owns events (_event_append), both in
+--   ascending order. _append_expected: >= 0 that revision, -1 no stream, -2 any, -3 stream exists.
+--   A stream may be named again in a batch only with -2. _event_tags: text[] literals or NULL.
+--   _look_up_ids: false only if every id was made for this call.
+--
+-- The row of `log` is the append lock, held until the transaction ends. Positions follow from the
+-- table itself: the head is max(position), read by a statement that begins after the lock is held
+-- and so sees every earlier append. Nothing is counted up or drawn beside the events: no gaps, no
+-- dead row versions however long some other transaction runs.
+CREATE FUNCTION eventstore.append_v1(
+    _append_request    integer[],
+    _append_stream     text[],
+    _append_expected   bigint[],
+    _event_append      integer[],
+    _event_id          uuid[],
+    _event_type        text[],
+    _event_data        jsonb[],
+    _event_metadata    jsonb[],
+    _event_tags        text[]    DEFAULT NULL,
+    _look_up_ids       boolean   DEFAULT true,
+    _condition_request integer[] DEFAULT NULL,
+    _condition_query   jsonb[]   DEFAULT NULL,
+    _condition_after   bigint[]  DEFAULT NULL
+) RETURNS TABLE (outcome text, first_revision bigint, revision bigint, "position" bigint, facts jsonb)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '5s'
+SET plan_cache_mode = force_generic_plan  -- else every call plans anew: arrays of known length look cheaper
+AS $$
+DECLARE
+    _head        bigint;
+    _repeats     boolean;    -- some stream is named more than once
+    -- Of each append:
+    _stream_head bigint[];   -- revision of the stream's last event before it; -1 without events
+    _live        boolean[];  -- it will be stored
+    _start       bigint[];   -- events of the batch before its own
+    _size        bigint[];   -- events of its own
+    _base        bigint[];   -- its first event's position less 1 less _start; NULL: _head for all
+    _result      jsonb[];    -- if not live: {outcome, first_revision, revision, position, facts}
+    _now         timestamptz;
+BEGIN
+    PERFORM FROM eventstore.log FOR UPDATE;
+
+    SELECT (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e),
+           count(DISTINCT a.stream) < count(*),
+           array_agg(h.head ORDER BY a.n),
+           array_agg(CASE a.expected WHEN -2 THEN true WHEN -3 THEN h.head >= 0
+                                     ELSE h.head = a.expected END ORDER BY a.n)
+      INTO _head, _repeats, _stream_head, _live
+      FROM unnest(_append_stream, _append_expected) WITH ORDINALITY AS a(stream, expected, n)
+     CROSS JOIN LATERAL (
+        SELECT coalesce((SELECT e.revision FROM eventstore.events AS e
+                          WHERE e.stream_name = a.stream
+                          ORDER BY e.stream_name DESC, e.revision DESC LIMIT 1), -1)) AS h(head);
+
+    SELECT array_agg(s.start ORDER BY s.append), array_agg(s.size ORDER BY s.append)
+      INTO _start, _size
+      FROM (SELECT e.append, min(e.n) - 1 AS start, count(*) AS size
+              FROM unnest(_event_append) WITH ORDINALITY AS e(append, n) GROUP BY e.append) AS s;
+
+    IF false = ANY (_live) OR _condition_request IS NOT NULL
+       OR (_look_up_ids AND EXISTS (SELECT FROM eventstore.events AS e WHERE e.event_id = ANY (_event_id)))
+    THEN
+        SELECT array_agg(r.result IS NULL ORDER BY r.append), array_agg(r.result ORDER BY r.append)
+          INTO _live, _result
+          FROM eventstore.append_refusals_v1(
+                _append_request, _append_stream, _append_expected, _stream_head, _live, _event_append,
+                _event_id, _look_up_ids, _condition_request, _condition_query, _condition_after) AS r;
+    END IF;
+
+    IF _repeats OR false = ANY (_live) THEN
+        SELECT array_agg(_head - p.refused ORDER BY p.n), array_agg(_stream_head[p.n] + p.earlier ORDER BY p.n)
+          INTO _base, _stream_head
+          FROM (SELECT a.n,
+                       coalesce(sum(a.size) FILTER (WHERE NOT a.live) OVER (ORDER BY a.n), 0) AS refused,
+                       coalesce(sum(a.size) FILTER (WHERE a.live) OVER (
+                           PARTITION BY a.stream ORDER BY a.n
+                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS earlier
+                  FROM unnest(_append_stream, _live, _size) WITH ORDINALITY AS a(stream, live, size, n)) AS p;
+    END IF;
+
+    _now := clock_timestamp();
+    INSERT INTO eventstore.events
+           (position, revision, recorded_at, event_id, stream_name, event_type, data, metadata, tags)
+    SELECT coalesce(_base[e.append], _head) + e.n,
+           _stream_head[e.append] + e.n - _start[e.append],
+           _now, e.id, _append_stream[e.append], e.type, e.data, e.metadata, coalesce(e.tags, '{}')::text[]
+      FROM unnest(_event_append, _event_id, _event_type, _event_data, _event_metadata, _event_tags)
+           WITH ORDINALITY AS e(append, id, type, data, metadata, tags, n)
+     WHERE _live[e.append];
+
+    IF _event_tags IS NOT NULL THEN
+        INSERT INTO eventstore.event_tags (tag, position)
+        SELECT DISTINCT t.tag, coalesce(_base[e.append], _head) + e.n
+          FROM unnest(_event_append, _event_tags) WITH ORDINALITY AS e(append, tags, n)
+         CROSS JOIN LATERAL unnest(e.tags::text[]) AS t(tag)
+         WHERE _live[e.append];
+    END IF;
+
+    RETURN QUERY
+    SELECT CASE WHEN _live[a.n] THEN 'appended' ELSE a.result ->> 'outcome' END,
+           CASE WHEN _live[a.n] THEN _stream_head[a.n] + 1 ELSE (a.result ->> 'first_revision')::bigint END,
+           CASE WHEN _live[a.n] THEN _stream_head[a.n] + a.size ELSE (a.result ->> 'revision')::bigint END,
+           CASE WHEN _live[a.n] THEN coalesce(_base[a.n], _head) + _start[a.n] + a.size
+                ELSE (a.result ->> 'position')::bigint END,
+           a.result -> 'facts'
+      FROM unnest(_size, _result) WITH ORDINALITY AS a(size, result, n)
+     ORDER BY a.n;
+END $$;
