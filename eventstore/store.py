@@ -19,7 +19,7 @@ from eventstore.core.append import (
     make_request,
 )
 from eventstore.core.batching import columns, outcomes
-from eventstore.core.errors import EventStoreError, NotFound
+from eventstore.core.errors import EventStoreError, NotFound, SchemaMismatch
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
@@ -236,7 +236,9 @@ class EventStore:
         rows = await self._fetch(scan.statement, *scan.args(limit))
         return list(map(RecordedEvent._make, rows))
 
-    async def pages(self, scan: Scan, limit: int | None = None) -> AsyncIterator[list[RecordedEvent]]:
+    async def pages(
+        self, scan: Scan, limit: int | None = None
+    ) -> AsyncIterator[list[RecordedEvent]]:
         """Read a scan page by page; the next is fetched while the caller works on the last one."""
         left = limit
         size = PAGE if left is None else min(PAGE, left)
@@ -301,14 +303,9 @@ class EventStore:
     async def installed_revision(self) -> str | None:
         """Give the revision of the database's schema, None if there is no store."""
         try:
-            return await self._fetch_value("installed_revision")
-        except EventStoreError as error:
-            if isinstance(error.__cause__, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
-                return None
-            raise
-
-    async def _fetch_value(self, name: str) -> Any:
-        rows = await self._fetch(name)
+            rows = await self._fetch("installed_revision")
+        except SchemaMismatch:
+            return None
         return rows[0][0] if rows else None
 
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:

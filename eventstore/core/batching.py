@@ -89,7 +89,9 @@ class Batch:
         )
 
 
-def columns(requests: Sequence[AppendRequest], *, look_up_ids: bool | None = None) -> tuple[Any, ...]:
+def columns(
+    requests: Sequence[AppendRequest], *, look_up_ids: bool | None = None
+) -> tuple[Any, ...]:
     """Give the arguments of `append_v1` for a batch: arrays, so that its text never changes.
 
     `look_up_ids` defaults to whether any request brings ids of its own.
@@ -143,9 +145,7 @@ _SQLSTATES: Final[Mapping[str, str]] = {
 }
 
 
-def outcomes(
-    requests: Sequence[AppendRequest], rows: Iterable[Sequence[Any]]
-) -> list[Outcome]:
+def outcomes(requests: Sequence[AppendRequest], rows: Iterable[Sequence[Any]]) -> list[Outcome]:
     """Read the result of `append_v1` back: one row for each append, in order."""
     next_row: Callable[[], Sequence[Any]] = iter(rows).__next__
     return [_outcome(request, [next_row() for _ in request.appends]) for request in requests]

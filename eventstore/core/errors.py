@@ -15,7 +15,7 @@ class EventStoreError(Exception):
         return {}
 
 
-class InvalidInput(EventStoreError, ValueError):  # noqa: N818 - a fault of the input, not of the store
+class InvalidInput(EventStoreError, ValueError):
     """The request itself is wrong; nothing was stored and a retry gives the same answer.
 
     `path` is the JSON path of the fault (`$[3].data`), empty when it is not in a body.
@@ -49,9 +49,7 @@ class RevisionConflict(AppendRefused):
     def __init__(
         self, stream_name: str, expected_revision: str | int, current_revision: int | None
     ) -> None:
-        now = (
-            "does not exist" if current_revision is None else f"is at revision {current_revision}"
-        )
+        now = "does not exist" if current_revision is None else f"is at revision {current_revision}"
         super().__init__(
             f"stream {stream_name!r} {now}, but the append expected {expected_revision}"
         )
@@ -103,11 +101,11 @@ class ConditionFailed(AppendRefused):
         return {"position": self.position}
 
 
-class NotFound(EventStoreError, LookupError):  # noqa: N818
+class NotFound(EventStoreError, LookupError):
     """There is no such stream or event."""
 
 
-class Unavailable(EventStoreError):  # noqa: N818
+class Unavailable(EventStoreError):
     """The append or read was not carried out; nothing was stored. Try again later.
 
     `retry_after` is a hint in seconds.
@@ -118,7 +116,7 @@ class Unavailable(EventStoreError):  # noqa: N818
         self.retry_after = retry_after
 
 
-class OutcomeUnknown(EventStoreError):  # noqa: N818
+class OutcomeUnknown(EventStoreError):
     """The line to the database broke and could not be made again in time.
 
     The append may be stored or not. Retry it with the same event ids or the same idempotency
@@ -137,7 +135,7 @@ class OutcomeUnknown(EventStoreError):  # noqa: N818
         return {"event_ids": list(self.event_ids)}
 
 
-class SchemaMismatch(EventStoreError):  # noqa: N818
+class SchemaMismatch(EventStoreError):
     """The database's schema is missing, older or newer than this code needs."""
 
 

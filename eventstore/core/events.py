@@ -97,12 +97,12 @@ def check_event_id(event_id: object, *, path: str = "") -> str:
         raise InvalidInput(problem, path=path and f"{path}.id") from None
 
 
-def check_tags(tags: Iterable[str] | None, limits: Limits, *, path: str = "") -> tuple[str, ...]:
+def check_tags(tags: Iterable[str], limits: Limits, *, path: str = "") -> tuple[str, ...]:
     """Give tags sorted and without repeats, or raise InvalidInput."""
-    tags = None if isinstance(tags, str) else list(tags)
-    if tags is None or not all(isinstance(tag, str) for tag in tags):
+    given = [tags] if isinstance(tags, str) else list(tags)
+    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in given):
         raise InvalidInput("tags are a list of texts", path=f"{path}.tags")
-    result = tuple(sorted(set(tags)))
+    result = tuple(sorted(set(given)))
     if len(result) > limits.event_tags:
         raise LimitExceeded(f"an event has at most {limits.event_tags} tags", path=f"{path}.tags")
     for tag in result:

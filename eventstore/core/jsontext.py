@@ -29,9 +29,7 @@ _TOKEN: Final = re.compile(
 )
 _NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000").search
 _ESCAPE: Final = re.compile(r"\\(?:u([dD][89abABcdefCDEF][0-9a-fA-F]{2})|.)")
-_encode: Final = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":")
-).encode
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def encode_json(value: Any, *, path: str = "") -> str:

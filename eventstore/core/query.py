@@ -80,7 +80,9 @@ class EventQuery:
         return json.dumps({"any_of": items}, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, value: Any, *, path: str = "$", limits: Limits = DEFAULT_LIMITS) -> EventQuery:
+    def from_json(
+        cls, value: Any, *, path: str = "$", limits: Limits = DEFAULT_LIMITS
+    ) -> EventQuery:
         """Read a query from decoded JSON, or raise InvalidInput with the path of the fault."""
         items = _member(value, ("any_of",), path).get("any_of")
         if not isinstance(items, list) or not items:

@@ -33,7 +33,9 @@ def is_lost(error: BaseException) -> bool:
     if is_bad_input(error):
         return False
     # Neither driver gives a SQLSTATE for a connection that is closed under it.
-    return any(cls.__name__ in {"InterfaceError", "OperationalError"} for cls in type(error).__mro__)
+    return any(
+        cls.__name__ in {"InterfaceError", "OperationalError"} for cls in type(error).__mro__
+    )
 
 
 def is_bad_input(error: BaseException) -> bool:
@@ -53,7 +55,9 @@ def translate(error: BaseException) -> EventStoreError:
     if sqlstate in REFUSAL_BY_SQLSTATE:
         return refusal_from(sqlstate, json.loads(_detail(error) or "{}"))
     if sqlstate in _MISSING:
-        return SchemaMismatch(f"the event store's tables are not there ({text}); run: eventstore migrate")
+        return SchemaMismatch(
+            f"the event store's tables are not there ({text}); run: eventstore migrate"
+        )
     if sqlstate == "42501" or sqlstate.startswith("28"):
         return AccessDenied(f"the database refuses this user: {text}")
     if sqlstate == LOCK_TIMEOUT:

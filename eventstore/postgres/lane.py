@@ -91,7 +91,7 @@ class Lane:
                 await asyncio.sleep(0.05)
                 arguments = columns(requests, look_up_ids=True)
             else:
-                return outcomes(requests, rows)
+                return outcomes(requests, list(map(tuple, rows)))
 
     def _given_up(self, requests: Sequence[AppendRequest], sent: bool) -> EventStoreError:
         if sent:

@@ -33,9 +33,7 @@ def migrations_dir() -> Path:
     raise SchemaMismatch(f"no migrations at {packaged} or {checkout}: install eventstore again")
 
 
-def migrate(
-    dsn: str, *, schema: str = DEFAULT_SCHEMA, sql_output: TextIO | None = None
-) -> None:
+def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA, sql_output: TextIO | None = None) -> None:
     """Bring the database to the newest revision; with `sql_output`, print the SQL instead.
 
     One transaction under a lock: of several at once one migrates, the others wait and find it

@@ -1,0 +1,239 @@
+"""SyncEventStore: EventStore's twin for code without an event loop, over psycopg."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
+from uuid import UUID
+
+import psycopg
+
+from eventstore.core.append import Append, Appended, AppendRequest, encode_append, make_request
+from eventstore.core.batching import columns, outcomes
+from eventstore.core.errors import EventStoreError, NotFound, OutcomeUnknown, SchemaMismatch
+from eventstore.core.events import EventData, RecordedEvent, check_event_id
+from eventstore.core.limits import DEFAULT_LIMITS, Limits
+from eventstore.core.query import AppendCondition, EventQuery
+from eventstore.core.revisions import ANY, ExpectedRevision
+from eventstore.core.streams import check_stream_name, listing_range
+from eventstore.ids import new_event_ids
+from eventstore.postgres.errors import is_lost, translate
+from eventstore.postgres.reading import (
+    Direction,
+    LogHead,
+    NameCount,
+    Scan,
+    StreamHead,
+    log_scan,
+    stream_scan,
+)
+from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
+from eventstore.postgres.statements import statements
+
+PAGE = 1_000
+
+
+class SyncEventStore:
+    """One log in one PostgreSQL schema. Use as `with SyncEventStore(dsn) as store`.
+
+    One connection, made again when it breaks; calls from several threads take turns. Every append
+    is a transaction of its own: there is nobody to share it with. Same statements, arguments,
+    answers and errors as EventStore.
+    """
+
+    def __init__(
+        self, dsn: str, *, schema: str = DEFAULT_SCHEMA, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.schema = schema
+        self.limits = limits
+        self._dsn = dsn
+        self._statements = statements(schema)
+        self._turn = threading.Lock()
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Connect and compare the schema's revision. Raises SchemaMismatch or Unavailable."""
+        try:
+            check_revision(self.installed_revision(), schema=self.schema)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection. Safe to call again."""
+        with self._turn:
+            if self._connection is not None:
+                connection, self._connection = self._connection, None
+                connection.close()
+
+    def append(
+        self,
+        stream_name: str,
+        events: EventData | Sequence[EventData],
+        *,
+        expected_revision: ExpectedRevision = ANY,
+        idempotency_key: str | None = None,
+        connection: psycopg.Connection[Any] | None = None,
+    ) -> Appended:
+        """Append one event or several to a stream: see EventStore.append.
+
+        A line that breaks during the commit raises OutcomeUnknown with the event ids that were
+        sent: append again with them, and nothing is stored twice.
+        """
+        if isinstance(events, EventData):
+            events = [events]
+        append = Append(stream_name, events, expected_revision)
+        return self.append_many([append], idempotency_key=idempotency_key, connection=connection)[0]
+
+    def append_many(
+        self,
+        appends: Iterable[Append],
+        *,
+        condition: AppendCondition | None = None,
+        idempotency_key: str | None = None,
+        connection: psycopg.Connection[Any] | None = None,
+    ) -> tuple[Appended, ...]:
+        """Append to several streams, all or nothing: see EventStore.append_many."""
+        encoded = [
+            encode_append(a.stream_name, a.events, a.expected_revision, limits=self.limits)
+            for a in appends
+        ]
+        count = sum(len(append.events) for append in encoded)
+        request = make_request(
+            encoded,
+            new_ids=new_event_ids(count) if idempotency_key is None else None,
+            idempotency_key=idempotency_key,
+            condition=condition,
+            limits=self.limits,
+        )
+        return self._append(request, connection)
+
+    def _append(
+        self, request: AppendRequest, connection: psycopg.Connection[Any] | None
+    ) -> tuple[Appended, ...]:
+        arguments = columns([request])
+        if connection is None:
+            try:
+                rows = self._fetch("append", *arguments)
+            except EventStoreError as error:
+                if error.__cause__ is not None and is_lost(error.__cause__):
+                    raise OutcomeUnknown(tuple(request.event_ids)) from error.__cause__
+                raise
+        else:
+            rows = _run(connection, self._statements["append"], arguments)
+        [outcome] = outcomes([request], rows)
+        if isinstance(outcome, EventStoreError):
+            raise outcome
+        return outcome
+
+    def read_stream(
+        self,
+        stream_name: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        direction: Direction = "forward",
+        limit: int | None = None,
+    ) -> Iterator[RecordedEvent]:
+        """Read a stream: see EventStore.read_stream."""
+        scan = stream_scan(stream_name, after=after, before=before, direction=direction)
+        return self._events(scan, limit)
+
+    def read(
+        self,
+        query: EventQuery | None = None,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        direction: Direction = "forward",
+        limit: int | None = None,
+    ) -> Iterator[RecordedEvent]:
+        """Read the log as it is now, or what `query` means of it: see EventStore.read."""
+        scan = log_scan(query or EventQuery(), after=after, before=before, direction=direction)
+        return self._events(scan, limit)
+
+    def _events(self, scan: Scan, limit: int | None) -> Iterator[RecordedEvent]:
+        if not scan.by_revision and not scan.backward:
+            scan = scan.up_to(self.head().position)
+        left = limit
+        while left != 0 and not scan.is_empty:
+            size = PAGE if left is None else min(PAGE, left)
+            rows = self._fetch(scan.statement, *scan.args(size))
+            for row in rows:
+                yield RecordedEvent._make(row)
+            if len(rows) < size:
+                return
+            scan = scan.behind(RecordedEvent._make(rows[-1]))
+            left = None if left is None else left - len(rows)
+
+    def event(self, event_id: UUID | str) -> RecordedEvent:
+        """Give an event by its id, or raise NotFound."""
+        rows = self._fetch("event_by_id", check_event_id(event_id))
+        if not rows:
+            raise NotFound(f"there is no event with id {event_id}")
+        return RecordedEvent._make(rows[0])
+
+    def head(self) -> LogHead:
+        """Give the log's identity, epoch and last position (0 when empty)."""
+        [row] = self._fetch("log_head")
+        return LogHead(*row)
+
+    def stream_head(self, stream_name: str) -> int | None:
+        """Give the revision of the stream's last event, or None if it has none."""
+        rows = self._fetch("stream_head", check_stream_name(stream_name))
+        return rows[0][0] if rows else None
+
+    def list_streams(
+        self, *, prefix: str = "", category: str | None = None, after: str = "", limit: int = PAGE
+    ) -> list[StreamHead]:
+        """List streams in name order (by code point), after a name, at most `limit` of them."""
+        names = listing_range(prefix, category)
+        if names is None:
+            return []
+        return [StreamHead(*row) for row in self._fetch("list_streams", *names, after, limit)]
+
+    def categories(self) -> list[NameCount]:
+        """List every category with its number of events."""
+        return [NameCount(*row) for row in self._fetch("categories")]
+
+    def event_types(self) -> list[NameCount]:
+        """List every event type with its number of events."""
+        return [NameCount(*row) for row in self._fetch("event_types")]
+
+    def installed_revision(self) -> str | None:
+        """Give the revision of the database's schema, None if there is no store."""
+        try:
+            rows = self._fetch("installed_revision")
+        except SchemaMismatch:
+            return None
+        return rows[0][0] if rows else None
+
+    def _fetch(self, name: str, *args: Any) -> list[tuple[Any, ...]]:
+        with self._turn:
+            if self._connection is None or self._connection.closed:
+                try:
+                    self._connection = psycopg.connect(
+                        self._dsn, autocommit=True, application_name="eventstore"
+                    )
+                except psycopg.Error as error:
+                    # Nothing was sent: this failure is never an unknown outcome.
+                    raise translate(error) from None
+            return _run(self._connection, self._statements[name], args)
+
+
+def _run(
+    connection: psycopg.Connection[Any], statement: str, args: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    try:
+        with psycopg.RawCursor(connection) as cursor:
+            return cursor.execute(statement.encode(), args).fetchall()
+    except psycopg.Error as error:
+        raise translate(error) from error
