@@ -28,7 +28,7 @@ from eventstore.core.streams import check_stream_name, listing_range
 from eventstore.ids import new_event_ids
 from eventstore.postgres.errors import translate
 from eventstore.postgres.lane import Lane
-from eventstore.postgres.reading import (
+from eventstore.core.reads import (
     Direction,
     LogHead,
     NameCount,
@@ -70,6 +70,7 @@ class EventStore:
         self._statements = statements(schema)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._appender: Appender | None = None
+        self._identity: LogHead | None = None
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -94,6 +95,7 @@ class EventStore:
             raise translate(error) from error
         try:
             check_revision(await self.installed_revision(), schema=self.schema)
+            await self.head()
         except BaseException:
             await self.close()
             raise
@@ -275,7 +277,28 @@ class EventStore:
     async def head(self) -> LogHead:
         """Give the log's identity, epoch and last position (0 when empty)."""
         [row] = await self._fetch("log_head")
-        return LogHead(*row)
+        self._identity = LogHead(*row)
+        return self._identity
+
+    @property
+    def store_id(self) -> UUID:
+        """Which log this is, also after dump and restore."""
+        return self._known().store_id
+
+    @property
+    def epoch(self) -> int:
+        """The log's epoch, as `head` saw it last; it changes only while the database is restored."""
+        return self._known().epoch
+
+    @property
+    def pending_appends(self) -> int:
+        """Appends that wait for a batch now; `limits.pending_appends` is the most."""
+        return 0 if self._appender is None else self._appender.pending
+
+    def _known(self) -> LogHead:
+        if self._identity is None:
+            raise EventStoreError("the store is not open: use 'async with EventStore(...)'")
+        return self._identity
 
     async def stream_head(self, stream_name: str) -> int | None:
         """Give the revision of the stream's last event, or None if it has none."""

@@ -19,7 +19,7 @@ from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.core.streams import check_stream_name, listing_range
 from eventstore.ids import new_event_ids
 from eventstore.postgres.errors import is_lost, translate
-from eventstore.postgres.reading import (
+from eventstore.core.reads import (
     Direction,
     LogHead,
     NameCount,

@@ -1,0 +1,85 @@
+"""The ASGI application: FastAPI, with the hot routes in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from eventstore import EventStore, EventStoreError
+from eventstore_api.description import describe
+from eventstore_api.dispatch import Dispatcher
+from eventstore_api.problems import HttpError, problem
+from eventstore_api.routes import listing, operations
+from eventstore_api.routes.append import AppendRoutes
+from eventstore_api.routes.read import ReadRoutes
+
+
+def create_app(store: EventStore) -> Dispatcher:
+    """Make the service of one store. Its lifespan opens and closes the store."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with store:
+            yield
+
+    app = FastAPI(
+        title="eventstore",
+        summary="A PostgreSQL-native event store",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        dependencies=[Depends(listing.known_parameters)],
+    )
+    app.state.store = lambda: store
+    app.include_router(listing.router)
+    app.include_router(operations.router)
+    app.add_exception_handler(EventStoreError, _event_store_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _internal_error)
+    describe(app)
+    appends = AppendRoutes(app.state.store)
+    reads = ReadRoutes(app.state.store)
+    return Dispatcher(
+        app,
+        append=appends.append,
+        append_many=appends.append_many,
+        read_stream=reads.read_stream,
+        read_log=reads.read_log,
+    )
+
+
+def _reply(error: EventStoreError) -> Response:
+    status, headers, body = problem(error)
+    return Response(body, status_code=status, headers=headers)
+
+
+async def _event_store_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, EventStoreError)  # noqa: S101 - registered for this class
+    return _reply(error)
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    fault: dict[str, Any] = error.errors()[0]
+    where, *names = fault["loc"]
+    name = ".".join(map(str, names))
+    return _reply(HttpError("malformed-request", f"{where} parameter {name}: {fault['msg']}"))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("allow", "")
+        return _reply(
+            HttpError("method-not-allowed", f"{request.method} is not allowed here", allow=allow)
+        )
+    return _reply(HttpError("not-found", f"there is no resource {request.url.path[:200]}"))
+
+
+async def _internal_error(_: Request, __: Exception) -> Response:
+    return _reply(HttpError("internal-error", "see the service's log"))

@@ -1,0 +1,265 @@
+"""The API description: what FastAPI knows, and the hot routes described from the same models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from eventstore_api import models
+from eventstore_api.headers import CLOUDEVENT, CLOUDEVENTS, JSON, NDJSON
+from eventstore_api.problems import KINDS, PROBLEM_JSON
+
+_MODELS: Final = (
+    models.Append,
+    models.Appended,
+    models.AppendedMany,
+    models.Appends,
+    models.CloudEvent,
+    models.Event,
+    models.NewEvent,
+    models.Page,
+    models.Problem,
+)
+_BIG: Final = 2**63 - 1
+
+
+def describe(app: FastAPI) -> None:
+    """Let `app.openapi()` describe every route, the hot ones included."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _describe(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    schema = get_openapi(
+        title=app.title, version=version("eventstore"), summary=app.summary, routes=app.routes
+    )
+    schemas = schema["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    _, extra = models_json_schema(
+        [(model, "validation") for model in _MODELS], ref_template="#/components/schemas/{model}"
+    )
+    schemas.update(extra["$defs"])
+    paths = schema["paths"]
+    for path, operations in _hot_paths().items():
+        paths.setdefault(path, {}).update(operations)
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            _add_problems(path, method, operation)
+    return schema
+
+
+def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    slugs = {"malformed-request", "unavailable", "internal-error"}
+    if path.startswith(("/streams", "/events", "/appends")):
+        slugs |= {"not-acceptable", "invalid-request", "position-not-reached"}
+    if "{" in path and method != "post":
+        slugs.add("not-found")
+    if method == "post":
+        slugs |= {"revision-conflict", "duplicate-event-id", "limit-exceeded"}
+        slugs.add("unsupported-media-type")
+    if path == "/health/live":
+        slugs = {"malformed-request"}
+    by_status: dict[int, list[str]] = {}
+    for slug in sorted(slugs):
+        by_status.setdefault(KINDS[slug].status, []).append(KINDS[slug].title)
+    for status, titles in by_status.items():
+        responses.setdefault(
+            str(status),
+            {
+                "description": "; ".join(titles),
+                "content": {PROBLEM_JSON: {"schema": _ref("Problem")}},
+            },
+        )
+
+
+def _ref(model: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model}"}
+
+
+def _content(forms: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    return {name: {"schema": schema} for name, schema in forms}
+
+
+def _parameter(
+    name: str, schema: dict[str, Any], description: str, where: str = "query"
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "schema": schema,
+        "description": description,
+    }
+
+
+_HEADER_OF_APPEND: Final = {
+    "ETag": {"schema": {"type": "string"}, "description": 'The stream\'s revision: "<revision>"'},
+    "Location": {"schema": {"type": "string"}, "description": "The first event"},
+    "Event-Position": {"schema": {"type": "string"}, "description": "<position>;epoch=<n>"},
+}
+_STREAM_NAME: Final = _parameter(
+    "stream_name",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    "1 to 255 bytes, NFC, no control characters; percent-encoded, also `/` as `%2F`",
+    "path",
+)
+_APPEND_HEADERS: Final = [
+    _parameter(
+        "If-Match",
+        {"type": "string", "pattern": r'^(\*|"(0|[1-9][0-9]{0,17})")$'},
+        'Expected revision, `"5"`, or `*`: the stream must exist',
+        "header",
+    ),
+    _parameter(
+        "If-None-Match",
+        {"type": "string", "enum": ["*"]},
+        "`*`: the stream must not exist; not together with If-Match",
+        "header",
+    ),
+]
+_KEY: Final = _parameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "Event ids are derived from it, so that a retry is the same append",
+    "header",
+)
+_EVENT_POSITION: Final = _parameter(
+    "Event-Position",
+    {"type": "string", "pattern": "^(0|[1-9][0-9]{0,17});epoch=[1-9][0-9]{0,8}$"},
+    "As an append gave it: answer from a state at least that new, or 409",
+    "header",
+)
+
+
+def _read_parameters(what: str, low: int) -> list[dict[str, Any]]:
+    bound = {"type": "integer", "minimum": low, "maximum": _BIG}
+    return [
+        _parameter("after", bound, f"Only events after this {what}"),
+        _parameter("before", {**bound, "minimum": 0}, f"Only events before this {what}"),
+        _parameter(
+            "direction",
+            {"type": "string", "enum": ["forward", "backward"], "default": "forward"},
+            "Oldest or newest first",
+        ),
+        _parameter(
+            "limit",
+            {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+            "Most events of a page; NDJSON is unlimited unless this is given",
+        ),
+    ]
+
+
+def _names(name: str, description: str) -> dict[str, Any]:
+    texts = {"type": "string", "minLength": 1, "maxLength": 255}
+    return _parameter(name, {"type": "array", "items": texts}, description)
+
+
+def _page_response(what: str) -> dict[str, Any]:
+    return {
+        "description": f"A page ({JSON}), or everything up to the head ({NDJSON})",
+        "headers": {
+            "Link": {"schema": {"type": "string"}, "description": 'rel="next" if there is more'},
+            **what_headers(what),
+        },
+        "content": _content(
+            [
+                (JSON, _ref("Page")),
+                (NDJSON, {"type": "string"}),
+                (CLOUDEVENTS, {"type": "array", "items": _ref("CloudEvent")}),
+            ]
+        ),
+    }
+
+
+def what_headers(what: str) -> dict[str, Any]:
+    """Give the response header that tells the head: ETag of a stream, Event-Position of the log."""
+    name = "ETag" if what == "stream" else "Event-Position"
+    return {name: {"schema": {"type": "string"}, "description": "The head"}}
+
+
+def _appended_responses(model: str) -> dict[str, Any]:
+    body = {"headers": _HEADER_OF_APPEND, "content": _content([(JSON, _ref(model))])}
+    return {
+        "201": {"description": "Stored", **body},
+        "200": {"description": "A retry: the first answer again", **body},
+    }
+
+
+def _hot_paths() -> dict[str, Any]:
+    one_or_more = {"oneOf": [_ref("NewEvent"), {"type": "array", "items": _ref("NewEvent")}]}
+    one_or_more["oneOf"][1]["minItems"] = 1  # type: ignore[assignment]
+    return {
+        "/streams/{stream_name}": {
+            "post": {
+                "summary": "Append to a stream",
+                "operationId": "append",
+                "parameters": [_STREAM_NAME, *_APPEND_HEADERS, _KEY],
+                "requestBody": {
+                    "required": True,
+                    "content": _content(
+                        [
+                            (JSON, one_or_more),
+                            (CLOUDEVENT, _ref("CloudEvent")),
+                            (
+                                CLOUDEVENTS,
+                                {"type": "array", "items": _ref("CloudEvent"), "minItems": 1},
+                            ),
+                        ]
+                    ),
+                },
+                "responses": _appended_responses("Appended"),
+            },
+            "get": {
+                "summary": "Read a stream",
+                "operationId": "read_stream",
+                "parameters": [_STREAM_NAME, *_read_parameters("revision", -1), _EVENT_POSITION],
+                "responses": {
+                    "200": _page_response("stream"),
+                    "304": {"description": "If-None-Match names the head"},
+                },
+            },
+        },
+        "/appends": {
+            "post": {
+                "summary": "Append to several streams, all or nothing",
+                "operationId": "append_many",
+                "parameters": [_KEY],
+                "requestBody": {"required": True, "content": _content([(JSON, _ref("Appends"))])},
+                "responses": _appended_responses("AppendedMany"),
+            }
+        },
+        "/events": {
+            "get": {
+                "summary": "Read the log, filtered",
+                "operationId": "read_log",
+                "parameters": [
+                    *_read_parameters("position", 0),
+                    _names("category", "Any of these categories"),
+                    _names("stream", "Any of these streams"),
+                    _names("type", "Any of these event types"),
+                    _names("tag", "All of these tags"),
+                    _parameter(
+                        "query",
+                        {"type": "string"},
+                        'The full query as JSON: {"any_of":[{"types":[],"tags":[],"categories":[],'
+                        '"streams":[]}]}; not together with the four above',
+                    ),
+                    _EVENT_POSITION,
+                ],
+                "responses": {"200": _page_response("log")},
+            }
+        },
+    }

@@ -1,0 +1,154 @@
+"""The hot routes, in front of FastAPI's middleware.
+
+FastAPI's own machinery costs several times what serving HTTP does, so appends and page reads are
+plain ASGI endpoints, chosen here. They share limits, parameters, headers and problem answers with
+all other routes, and stand in the same API description.
+
+Paths are split before they are decoded, so that a stream name may hold any character, `/` as
+`%2F`. FastAPI's routes see the path still encoded, for the same reason.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, NamedTuple
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from eventstore import EventStoreError, LimitExceeded, Limits
+from eventstore_api.headers import Headers
+from eventstore_api.parameters import decode
+from eventstore_api.problems import HttpError, problem
+
+logger: Final = logging.getLogger("eventstore_api")
+
+
+class Reply(NamedTuple):
+    """What a hot endpoint answers: a whole body, or chunks of one."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | AsyncIterator[bytes]
+
+
+class Request:
+    """A request to a hot endpoint."""
+
+    __slots__ = ("_receive", "_scope", "headers", "name")
+
+    def __init__(self, scope: Scope, receive: Receive, name: str) -> None:
+        self._scope = scope
+        self._receive = receive
+        self.name = name
+        self.headers = Headers(scope["headers"])
+
+    @property
+    def query_string(self) -> bytes:
+        """The query string as it came."""
+        query_string: bytes = self._scope["query_string"]
+        return query_string
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it came, still percent-encoded."""
+        return str(self._scope["raw_path"].decode("latin-1"))
+
+    async def body(self, limit: int) -> bytes:
+        """Give the body. Raises 413 as soon as it is known to be larger than `limit` bytes."""
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body", False):
+            chunks = [body]
+            size = len(body)
+            while message.get("more_body", False) and size <= limit:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError("the client went away before its request was whole")
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+            body = b"".join(chunks)
+        if len(body) > limit:
+            raise LimitExceeded(f"a request body is at most {limit} bytes")
+        return body
+
+
+class ClientGoneError(Exception):
+    """There is nobody left to answer."""
+
+
+Endpoint = Callable[[Request], Awaitable[Reply]]
+
+
+class Dispatcher:
+    """The outermost ASGI application: hot endpoints, else the application behind it."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        append: Endpoint,
+        append_many: Endpoint,
+        read_stream: Endpoint,
+        read_log: Endpoint,
+    ) -> None:
+        self._app = app
+        self._of_path: dict[bytes, dict[str, Endpoint]] = {
+            b"/appends": {"POST": append_many},
+            b"/events": {"GET": read_log},
+        }
+        self._of_stream = {"POST": append, "GET": read_stream}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: bytes = scope["raw_path"].partition(b"?")[0]
+        method = scope["method"]
+        endpoints = self._of_path.get(path)
+        name = b""
+        if endpoints is None and path.startswith(b"/streams/"):
+            name = path[9:]
+            if name and b"/" not in name and method != "HEAD":
+                endpoints = self._of_stream
+        if endpoints is None:
+            await self._app({**scope, "path": path.decode("latin-1")}, receive, send)
+            return
+        try:
+            endpoint = endpoints.get(method) or _refuse_method(endpoints, method)
+            request = Request(scope, receive, decode(name.decode("latin-1"), "the stream name"))
+            reply = await endpoint(request)
+        except EventStoreError as error:
+            reply = Reply(*problem(error))
+        except ClientGoneError:
+            return
+        except Exception:
+            logger.exception("%s %s failed", method, path.decode("latin-1"))
+            reply = Reply(*problem(HttpError("internal-error", "see the service's log")))
+        await _send(reply, send)
+
+
+def _refuse_method(endpoints: dict[str, Endpoint], method: str) -> Endpoint:
+    allowed = sorted({*endpoints, "HEAD"} if len(endpoints) > 1 else endpoints)
+    raise HttpError("method-not-allowed", f"{method} is not allowed here", allow=", ".join(allowed))
+
+
+async def _send(reply: Reply, send: Send) -> None:
+    headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in reply.headers.items()]
+    if isinstance(reply.body, bytes):
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
+        return
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    # An error from here on ends the connection without the last chunk, so that the client sees
+    # that the answer is cut short.
+    async for chunk in reply.body:
+        message: Message = {"type": "http.response.body", "body": chunk, "more_body": True}
+        await send(message)
+    await send({"type": "http.response.body", "body": b""})
+
+
+def body_limit(limits: Limits) -> int:
+    """Give the largest body: an append's bytes and what JSON puts around its events."""
+    return limits.append_bytes + (1 << 20)

@@ -1,0 +1,154 @@
+"""Request headers, read strictly: what is malformed is refused, never ignored."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from eventstore import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
+from eventstore_api.problems import HttpError
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+CLOUDEVENT: Final = "application/cloudevents+json"
+CLOUDEVENTS: Final = "application/cloudevents-batch+json"
+
+_ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,18})"').fullmatch
+_POSITION: Final = re.compile(r"(0|[1-9][0-9]{0,18});\s*epoch=([1-9][0-9]{0,9})").fullmatch
+_PREFERENCE: Final = re.compile(
+    r"""\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+(\s*=\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+|"[^"]*"))?"""
+    r"""(\s*;\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+(\s*=\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+|"[^"]*"))?)*\s*"""
+).fullmatch
+
+
+class Headers:
+    """The headers of a request by lower-case name; a name that comes twice is joined by commas."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        self._values: dict[bytes, bytes] = {}
+        for name, value in raw:
+            known = self._values.get(name)
+            self._values[name] = value if known is None else known + b", " + value
+
+    def get(self, name: bytes) -> str | None:
+        """Give a header's value, or None."""
+        value = self._values.get(name)
+        return None if value is None else value.decode("latin-1").strip()
+
+
+def expected_revision(headers: Headers) -> ExpectedRevision:
+    """Read If-Match and If-None-Match as what the append expects of its stream."""
+    match = headers.get(b"if-match")
+    none_match = headers.get(b"if-none-match")
+    if match is None and none_match is None:
+        return ANY
+    if match is not None and none_match is not None:
+        raise HttpError("malformed-request", "give If-Match or If-None-Match, not both")
+    if none_match is not None:
+        if none_match != "*":
+            raise HttpError(
+                "malformed-request",
+                "If-None-Match of an append is * (the stream must not exist): " + none_match[:60],
+            )
+        return NO_STREAM
+    if match == "*":
+        return STREAM_EXISTS
+    found = _ETAG(match or "")
+    if found is None or int(found[1]) >= 2**63:
+        raise HttpError(
+            "malformed-request",
+            f'If-Match is * or one revision in quotes, like "5": {(match or "")[:60]}',
+        )
+    return int(found[1])
+
+
+def idempotency_key(headers: Headers) -> str | None:
+    """Read Idempotency-Key: 1 to 255 printable characters, with or without quotes."""
+    key = headers.get(b"idempotency-key")
+    if key is None:
+        return None
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise HttpError("malformed-request", "Idempotency-Key is 1 to 255 printable characters")
+    return key
+
+
+def check_prefer(headers: Headers) -> None:
+    """Refuse a malformed Prefer. A preference that is not known is ignored (RFC 7240)."""
+    prefer = headers.get(b"prefer")
+    if prefer is not None and not all(map(_PREFERENCE, prefer.split(","))):
+        raise HttpError("malformed-request", f"Prefer is malformed: {prefer[:60]}")
+
+
+def media_type(headers: Headers) -> str:
+    """Give the body's content type without parameters; only UTF-8 is understood."""
+    value = headers.get(b"content-type")
+    if value is None:
+        raise HttpError("unsupported-media-type", f"a Content-Type is needed, e.g. {JSON}")
+    name, _, parameters = value.partition(";")
+    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters, re.IGNORECASE)
+    if charset is not None and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}:
+        raise HttpError("unsupported-media-type", f"the charset is utf-8: {charset[1]}")
+    return name.strip().lower()
+
+
+def negotiate(headers: Headers, offered: tuple[str, ...]) -> str:
+    """Choose the representation that Accept prefers; the first offered one wins a draw.
+
+    Raises 406 when none is accepted.
+    """
+    accept = headers.get(b"accept")
+    if accept is None or accept == "*/*":
+        return offered[0]
+    best, best_quality = "", 0.0
+    ranges = [_media_range(part) for part in accept.split(",")]
+    for name in offered:
+        main = name.partition("/")[0]
+        fits = [
+            (specific, quality)
+            for pattern, specific, quality in ranges
+            if pattern in (name, f"{main}/*", "*/*")
+        ]
+        quality = max(fits)[1] if fits else 0.0
+        if quality > best_quality:
+            best, best_quality = name, quality
+    if not best:
+        raise HttpError(
+            "not-acceptable",
+            f"this resource comes as {', '.join(offered)}; Accept asks for {accept[:100]}",
+        )
+    return best
+
+
+def _media_range(part: str) -> tuple[str, int, float]:
+    """Give a media range, how specific it is, and its quality."""
+    name, *parameters = (piece.strip() for piece in part.split(";"))
+    quality = 1.0
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == "q":
+            try:
+                quality = float(value)
+            except ValueError:
+                raise HttpError("malformed-request", f"Accept is malformed: {part[:60]}") from None
+            if not 0 <= quality <= 1:
+                raise HttpError("malformed-request", f"Accept is malformed: {part[:60]}")
+    name = name.lower()
+    return name, 2 - name.count("*"), quality
+
+
+def event_position(headers: Headers) -> tuple[int, int] | None:
+    """Read Event-Position, as an append gave it: position and epoch."""
+    value = headers.get(b"event-position")
+    if value is None:
+        return None
+    found = _POSITION(value)
+    if found is None or int(found[1]) >= 2**63:
+        raise HttpError(
+            "malformed-request",
+            f"Event-Position is as an append gave it, like 1200;epoch=1: {value[:60]}",
+        )
+    return int(found[1]), int(found[2])

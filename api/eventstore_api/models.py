@@ -1,0 +1,171 @@
+"""The bodies of the API as pydantic models: what the API description is made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Position = Annotated[int, Field(ge=1, description="Number in the log: 1-based, dense")]
+Revision = Annotated[int, Field(ge=0, description="Number in the stream: 0-based, dense")]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewEvent(_Strict):
+    """An event to append."""
+
+    type: Name
+    data: Any = Field(default_factory=dict, description="Any JSON value")
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    id: UUID | None = Field(None, description="Give it to make a retry the same append")
+    tags: list[Name] = Field(default_factory=list, max_length=64)
+
+
+class Append(_Strict):
+    """An append to one of several streams."""
+
+    stream: Name
+    expected_revision: (
+        Annotated[int, Field(ge=0, lt=2**63)] | Literal["no_stream", "stream_exists", "any"]
+    ) = "any"
+    events: list[NewEvent] = Field(min_length=1)
+
+
+class QueryItem(_Strict):
+    """One alternative: any of the streams, categories and types, all of the tags."""
+
+    streams: list[Name] = Field(default_factory=list)
+    categories: list[Name] = Field(default_factory=list)
+    types: list[Name] = Field(default_factory=list)
+    tags: list[Name] = Field(default_factory=list)
+
+
+class EventQuery(_Strict):
+    """Events that any of the items means; an empty item means every event."""
+
+    any_of: list[QueryItem] = Field(min_length=1, max_length=64)
+
+
+class Condition(_Strict):
+    """Nothing that the query means may be stored after the position."""
+
+    none_matching: EventQuery
+    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class Appends(_Strict):
+    """Appends that are stored together or not at all."""
+
+    appends: list[Append] = Field(min_length=1)
+    condition: Condition | None = None
+
+
+class Appended(BaseModel):
+    """Where an append was stored."""
+
+    stream: str
+    first_revision: Revision
+    revision: Revision
+    position: Position
+    event_ids: list[UUID]
+
+
+class AppendedMany(BaseModel):
+    """Where appends were stored; `position` is the last event's."""
+
+    appends: list[Appended]
+    position: Position
+
+
+class Event(BaseModel):
+    """A recorded event."""
+
+    position: Position
+    stream: str
+    revision: Revision
+    id: UUID
+    type: str
+    data: Any
+    metadata: dict[str, Any]
+    tags: list[str]
+    recorded_at: datetime
+
+
+class Page(BaseModel):
+    """Events, and the head (a revision for a stream, a position for the log)."""
+
+    events: list[Event]
+    head: int
+
+
+class StreamHead(BaseModel):
+    stream: str
+    revision: Revision
+
+
+class Streams(BaseModel):
+    streams: list[StreamHead]
+
+
+class CategoryCount(BaseModel):
+    category: str
+    events: int
+    last_position: Position
+
+
+class Categories(BaseModel):
+    categories: list[CategoryCount]
+
+
+class TypeCount(BaseModel):
+    type: str
+    events: int
+    last_position: Position
+
+
+class EventTypes(BaseModel):
+    event_types: list[TypeCount]
+
+
+class Root(BaseModel):
+    """What this service is."""
+
+    store_id: UUID
+    epoch: int
+    head: int
+    version: str
+    links: dict[str, str]
+
+
+class Health(BaseModel):
+    status: Literal["live", "ready", "unready"]
+    reasons: list[str]
+
+
+class CloudEvent(BaseModel):
+    """A CloudEvent 1.0 in the JSON format."""
+
+    model_config = ConfigDict(extra="allow")
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)]
+    type: Name
+    data: Any = None
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details; further members carry the facts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str

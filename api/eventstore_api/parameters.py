@@ -1,0 +1,122 @@
+"""Query parameters, read strictly: unknown, repeated or malformed ones are refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Final, Literal
+from urllib.parse import quote, unquote_to_bytes
+
+from eventstore import EventQuery, InvalidInput, Limits
+from eventstore_api.problems import HttpError
+
+DEFAULT_LIMIT: Final = 100
+_INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,30})").fullmatch
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
+
+
+def decode(text: str, what: str) -> str:
+    """Undo percent-encoding strictly: valid escapes of valid UTF-8, or 400."""
+    if "%" not in text:
+        return text
+    if _BAD_ESCAPE(text):
+        raise HttpError("malformed-request", f"{what} has a malformed percent escape")
+    try:
+        return unquote_to_bytes(text).decode("utf-8")
+    except UnicodeDecodeError:
+        raise HttpError("malformed-request", f"{what} is not UTF-8") from None
+
+
+def encode(stream_name: str) -> str:
+    """Percent-encode a name as one path segment."""
+    encoded = quote(stream_name, safe="")
+    # Clients fold . and .. away unless the dots are escaped.
+    return encoded.replace(".", "%2E") if stream_name in {".", ".."} else encoded
+
+
+class Parameters:
+    """The query string of a request; `allowed` names every parameter that it may have."""
+
+    def __init__(self, query_string: bytes, allowed: Iterable[str]) -> None:
+        self._values: dict[str, list[str]] = {}
+        if not query_string:
+            return
+        known = frozenset(allowed)
+        for pair in query_string.decode("latin-1").split("&"):
+            if not pair:
+                continue
+            name, _, value = pair.partition("=")
+            name = decode(name.replace("+", " "), "a query parameter")
+            if name not in known:
+                raise HttpError(
+                    "malformed-request",
+                    f"unknown query parameter {name[:60]!r}; known: {', '.join(sorted(known))}",
+                )
+            self._values.setdefault(name, []).append(
+                decode(value.replace("+", " "), f"query parameter {name}")
+            )
+
+    def all(self, name: str) -> list[str]:
+        """Give every value of a parameter that may be repeated."""
+        return self._values.get(name, [])
+
+    def one(self, name: str) -> str | None:
+        """Give the value of a parameter that may come once."""
+        values = self._values.get(name)
+        if values is None:
+            return None
+        if len(values) > 1:
+            raise HttpError("malformed-request", f"query parameter {name} is given twice")
+        return values[0]
+
+    def integer(self, name: str, low: int, high: int) -> int | None:
+        """Give a whole number within bounds, None if it is not there."""
+        value = self.one(name)
+        if value is None:
+            return None
+        if not _INTEGER(value) or not low <= int(value) <= high:
+            raise HttpError(
+                "malformed-request",
+                f"query parameter {name} is a whole number from {low} to {high}: {value[:40]}",
+            )
+        return int(value)
+
+    def limit(self, limits: Limits) -> int:
+        """Give the page size: 1 to the limit, 100 unless said."""
+        return self.integer("limit", 1, limits.page_events) or DEFAULT_LIMIT
+
+    def direction(self) -> Literal["forward", "backward"]:
+        """Give the direction of a read, forward unless said."""
+        value = self.one("direction")
+        if value is None or value == "forward":
+            return "forward"
+        if value == "backward":
+            return "backward"
+        raise HttpError(
+            "malformed-request", f"query parameter direction is forward or backward: {value[:40]}"
+        )
+
+    def query(self, limits: Limits) -> EventQuery:
+        """Give what `category`, `stream`, `type`, `tag` or `query` mean."""
+        text = self.one("query")
+        names = {name: self.all(name) for name in ("category", "stream", "type", "tag")}
+        try:
+            if text is None:
+                query = EventQuery(
+                    categories=names["category"],
+                    streams=names["stream"],
+                    types=names["type"],
+                    tags=names["tag"],
+                )
+                # The same limits as for a query that comes as JSON.
+                return EventQuery.from_json(json.loads(query.to_json()), limits=limits)
+            if any(names.values()):
+                raise HttpError(
+                    "malformed-request", "give query, or category, stream, type and tag, not both"
+                )
+            return EventQuery.from_json(json.loads(text), path="query", limits=limits)
+        except (json.JSONDecodeError, RecursionError) as fault:
+            raise HttpError("malformed-request", f"query is not JSON: {fault}") from None
+        except InvalidInput as fault:
+            raise HttpError("malformed-request", str(fault), **fault.facts) from None

@@ -1,0 +1,103 @@
+"""Errors to RFC 9457 problem details: one table, used by every route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from eventstore import (
+    AppendRefused,
+    ConditionFailed,
+    DuplicateEventId,
+    EventStoreError,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    OutcomeUnknown,
+    RevisionConflict,
+    SchemaMismatch,
+    Unavailable,
+)
+
+PROBLEM_JSON: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:eventstore:problem:"
+
+
+class HttpError(EventStoreError):
+    """A fault of the request as HTTP, not of what it asks for. `slug` names it in PROBLEMS."""
+
+    def __init__(self, slug: str, detail: str, **facts: Any) -> None:
+        super().__init__(detail)
+        self.slug = slug
+        self._facts = facts
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self._facts
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem: its status, the stable end of its type, and its title."""
+
+    status: int
+    slug: str
+    title: str
+
+
+_BY_ERROR: Final[tuple[tuple[type[EventStoreError], Kind], ...]] = (
+    (RevisionConflict, Kind(412, "revision-conflict", "The stream is at another revision")),
+    (ConditionFailed, Kind(412, "condition-failed", "The append condition is not met")),
+    (DuplicateEventId, Kind(409, "duplicate-event-id", "An event id is used already")),
+    (AppendRefused, Kind(409, "append-refused", "The log refuses the append")),
+    (LimitExceeded, Kind(413, "limit-exceeded", "The request is too large")),
+    (InvalidInput, Kind(422, "invalid-request", "The request is invalid")),
+    (NotFound, Kind(404, "not-found", "There is no such thing")),
+    (OutcomeUnknown, Kind(503, "outcome-unknown", "The append may be stored or not")),
+    (Unavailable, Kind(503, "unavailable", "Not carried out; try again")),
+    (SchemaMismatch, Kind(503, "schema-mismatch", "The database's schema does not fit")),
+    (EventStoreError, Kind(503, "unavailable", "Not carried out; try again")),
+)
+_BY_SLUG: Final = {
+    kind.slug: kind
+    for kind in (
+        Kind(400, "malformed-request", "The request is malformed"),
+        Kind(404, "not-found", "There is no such thing"),
+        Kind(405, "method-not-allowed", "The method is not allowed here"),
+        Kind(406, "not-acceptable", "The representation is not available"),
+        Kind(409, "position-not-reached", "The log has not reached that position"),
+        Kind(415, "unsupported-media-type", "The content type is not understood"),
+        Kind(500, "internal-error", "The service failed"),
+    )
+}
+KINDS: Final = {kind.slug: kind for _, kind in _BY_ERROR} | _BY_SLUG
+"""Every kind of problem by its slug, for the API description."""
+
+
+def kind_of(error: EventStoreError) -> Kind:
+    """Give the kind of problem that an error is."""
+    if isinstance(error, HttpError):
+        return _BY_SLUG[error.slug]
+    return next(kind for cls, kind in _BY_ERROR if isinstance(error, cls))
+
+
+def problem(error: EventStoreError) -> tuple[int, dict[str, str], bytes]:
+    """Give an error as a status, headers and a problem+json body."""
+    kind = kind_of(error)
+    headers = {"content-type": PROBLEM_JSON, "cache-control": "no-store"}
+    if kind.status == 503:
+        headers["retry-after"] = str(getattr(error, "retry_after", 1))
+    if isinstance(error, HttpError) and "allow" in error.facts:
+        headers["allow"] = error.facts["allow"]
+    if isinstance(error, RevisionConflict) and error.current_revision is not None:
+        headers["etag"] = f'"{error.current_revision}"'
+    body = {
+        "type": TYPE_PREFIX + kind.slug,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": str(error).encode(errors="replace").decode(),
+        **error.facts,
+    }
+    return kind.status, headers, msgspec.json.encode(body)

@@ -1,0 +1,102 @@
+"""POST /streams/{stream_name} and POST /appends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from eventstore import EventStore
+from eventstore.core.append import EncodedAppend
+from eventstore.core.revisions import revision_code
+from eventstore.core.streams import check_stream_name
+from eventstore_api.cloudevents import decode_cloudevents
+from eventstore_api.dispatch import Reply, Request, body_limit
+from eventstore_api.headers import (
+    CLOUDEVENT,
+    CLOUDEVENTS,
+    JSON,
+    check_prefer,
+    expected_revision,
+    idempotency_key,
+    media_type,
+)
+from eventstore_api.parameters import Parameters, encode
+from eventstore_api.problems import HttpError
+from eventstore_api.wire import (
+    AppendsOut,
+    appended_out,
+    decode_appends,
+    decode_events,
+)
+from eventstore_api.wire import encode as to_json
+
+
+class AppendRoutes:
+    """Appends over HTTP, on one store."""
+
+    def __init__(self, store: Callable[[], EventStore]) -> None:
+        self._store = store
+
+    async def append(self, request: Request) -> Reply:
+        """Append one event or several to the stream in the path."""
+        store = self._store()
+        headers = request.headers
+        Parameters(request.query_string, ())
+        check_stream_name(request.name)
+        check_prefer(headers)
+        expected = revision_code(expected_revision(headers))
+        key = idempotency_key(headers)
+        kind = media_type(headers)
+        if kind not in (JSON, CLOUDEVENT, CLOUDEVENTS):
+            raise HttpError(
+                "unsupported-media-type",
+                f"an append is {JSON}, {CLOUDEVENT} or {CLOUDEVENTS}: {kind[:60]}",
+            )
+        body = await request.body(body_limit(store.limits))
+        if kind == JSON:
+            events = decode_events(body, store.limits)
+        else:
+            events = decode_cloudevents(body, store.limits, batch=kind == CLOUDEVENTS)
+        made = store.request([EncodedAppend(request.name, expected, events)], idempotency_key=key)
+        [appended] = await store.append_request(made)
+        answer = {
+            **_headers(appended.position, store.epoch, replayed=appended.replayed),
+            "etag": f'"{appended.revision}"',
+            "location": f"/streams/{encode(appended.stream_name)}/{appended.first_revision}",
+        }
+        return Reply(200 if appended.replayed else 201, answer, to_json(appended_out(appended)))
+
+    async def append_many(self, request: Request) -> Reply:
+        """Append to several streams, all or nothing."""
+        store = self._store()
+        headers = request.headers
+        Parameters(request.query_string, ())
+        check_prefer(headers)
+        for name in (b"if-match", b"if-none-match"):
+            if headers.get(name) is not None:
+                raise HttpError(
+                    "malformed-request",
+                    "each append of /appends has its own expected_revision; If-Match and "
+                    "If-None-Match are for one stream",
+                )
+        key = idempotency_key(headers)
+        if (kind := media_type(headers)) != JSON:
+            raise HttpError("unsupported-media-type", f"appends are {JSON}: {kind[:60]}")
+        body = await request.body(body_limit(store.limits))
+        appends, condition = decode_appends(body, store.limits)
+        made = store.request(appends, condition=condition, idempotency_key=key)
+        appended = await store.append_request(made)
+        replayed = all(one.replayed for one in appended)
+        position = max(one.position for one in appended)
+        out = AppendsOut([appended_out(one) for one in appended], position)
+        return Reply(
+            200 if replayed else 201,
+            _headers(position, store.epoch, replayed=replayed),
+            to_json(out),
+        )
+
+
+def _headers(position: int, epoch: int, *, replayed: bool) -> dict[str, str]:
+    headers = {"content-type": JSON, "event-position": f"{position};epoch={epoch}"}
+    if replayed:
+        headers["idempotency-replayed"] = "true"
+    return headers
