@@ -23,11 +23,6 @@ from eventstore.core.errors import EventStoreError, NotFound, SchemaMismatch
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
-from eventstore.core.revisions import ANY, ExpectedRevision
-from eventstore.core.streams import check_stream_name, listing_range
-from eventstore.ids import new_event_ids
-from eventstore.postgres.errors import translate
-from eventstore.postgres.lane import Lane
 from eventstore.core.reads import (
     Direction,
     LogHead,
@@ -37,6 +32,11 @@ from eventstore.core.reads import (
     log_scan,
     stream_scan,
 )
+from eventstore.core.revisions import ANY, ExpectedRevision
+from eventstore.core.streams import check_stream_name, listing_range
+from eventstore.ids import new_event_ids
+from eventstore.postgres.errors import translate
+from eventstore.postgres.lane import Lane
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
 
@@ -287,7 +287,7 @@ class EventStore:
 
     @property
     def epoch(self) -> int:
-        """The log's epoch, as `head` saw it last; it changes only while the database is restored."""
+        """The log's epoch, as `head` saw it last. It changes only by a restore of the database."""
         return self._known().epoch
 
     @property

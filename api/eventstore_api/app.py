@@ -19,11 +19,17 @@ from eventstore_api.routes.append import AppendRoutes
 from eventstore_api.routes.read import ReadRoutes
 
 
-def create_app(store: EventStore) -> Dispatcher:
-    """Make the service of one store. Its lifespan opens and closes the store."""
+def create_app(store: EventStore, *, manage: bool = True) -> Dispatcher:
+    """Make the service of one store.
+
+    With `manage` (the default) its lifespan opens and closes the store; without, the caller does.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if not manage:
+            yield
+            return
         async with store:
             yield
 

@@ -199,8 +199,8 @@ def _appended_responses(model: str) -> dict[str, Any]:
 
 
 def _hot_paths() -> dict[str, Any]:
-    one_or_more = {"oneOf": [_ref("NewEvent"), {"type": "array", "items": _ref("NewEvent")}]}
-    one_or_more["oneOf"][1]["minItems"] = 1  # type: ignore[assignment]
+    several = {"type": "array", "items": _ref("NewEvent"), "minItems": 1}
+    one_or_more = {"oneOf": [_ref("NewEvent"), several]}
     return {
         "/streams/{stream_name}": {
             "post": {

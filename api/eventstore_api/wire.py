@@ -13,13 +13,13 @@ from typing import Any, Final, Literal
 import msgspec
 
 from eventstore import (
+    NO_STREAM,
+    STREAM_EXISTS,
     AppendCondition,
     Appended,
     EventQuery,
     InvalidInput,
     Limits,
-    NO_STREAM,
-    STREAM_EXISTS,
     RecordedEvent,
 )
 from eventstore.core.append import EncodedAppend

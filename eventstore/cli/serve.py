@@ -1,0 +1,223 @@
+"""`eventstore serve`: the service, on an embedded PostgreSQL unless a DSN is given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import ipaddress
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eventstore.postgres.schema import DEFAULT_SCHEMA
+
+if TYPE_CHECKING:
+    from eventstore.local import LocalDatabase
+
+DEFAULT_PORT = 2113
+GRACE = 10
+"""Seconds that requests under way are given to end after a stop signal."""
+
+
+class Stopped(BaseException):
+    """SIGTERM or SIGINT: end in order."""
+
+
+def serve(
+    dsn: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EVENTSTORE_DSN",
+            show_envvar=True,
+            help="Your own PostgreSQL (15 to 18), migrated by 'eventstore migrate'. "
+            "Without it a private PostgreSQL is started.",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = DEFAULT_PORT,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="EVENTSTORE_DATA_DIR",
+            show_envvar=True,
+            help="Where the private PostgreSQL keeps everything. "
+            "Default: /var/lib/eventstore as root, else your own data directory.",
+        ),
+    ] = None,
+    schema: Annotated[
+        str, typer.Option(envvar="EVENTSTORE_SCHEMA", help="One store is one schema.")
+    ] = DEFAULT_SCHEMA,
+    os_user: Annotated[
+        str | None, typer.Option(help="As root: the OS user that the private PostgreSQL runs as.")
+    ] = None,
+    access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
+) -> None:
+    """Serve the store over HTTP.
+
+    eventstore serve                                   a private PostgreSQL, nothing to set up
+
+    eventstore serve --dsn postgresql://app@db/shop    your own PostgreSQL
+
+    Ctrl-C or SIGTERM ends everything in order; after a crash just start it again.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    from eventstore.core.errors import EventStoreError  # noqa: PLC0415 - keeps --help fast
+
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(_bound(host, port))
+            address = f"http://{_printable(host)}:{listener.getsockname()[1]}"
+            if dsn is None:
+                dsn = stack.enter_context(_embedded(data_dir, schema, os_user, address))
+            _warn_if_open(host)
+            asyncio.run(_serve(dsn, schema, listener, address, access_log=access_log))
+    except Stopped:
+        logging.getLogger("eventstore").info("stopped")
+    except EventStoreError as error:
+        raise _failure(str(error)) from None
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise Stopped
+
+
+def _failure(message: str) -> typer.Exit:
+    print(f"eventstore: {message}", file=sys.stderr)  # noqa: T201
+    return typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """Listen before anything is started, so that a taken port costs nothing."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise _failure(f"port {port} on {host} is taken; choose another with --port") from None
+        raise _failure(f"cannot listen on {host} port {port}: {error}") from None
+    with listener:
+        yield listener
+
+
+@contextlib.contextmanager
+def _embedded(
+    data_dir: Path | None, schema: str, os_user: str | None, address: str
+) -> Iterator[str]:
+    from eventstore.local import LocalDatabase  # noqa: PLC0415
+    from eventstore.postgres.embedded import (  # noqa: PLC0415
+        EmbeddedPostgres,
+        EmbeddedPostgresError,
+        default_data_dir,
+    )
+
+    log = logging.getLogger("eventstore.local")
+    data_dir = data_dir or default_data_dir()
+    server = EmbeddedPostgres(data_dir, os_user=os_user, on_progress=log.info)
+    database = LocalDatabase(server, schema=schema, on_failure=_end_service(log))
+    try:
+        database.start()
+    except EmbeddedPostgresError as error:
+        raise _failure(str(error)) from None
+    try:
+        with _service_file(data_dir / "service.json", database, address):
+            log.info("PostgreSQL %s in %s", server.major, data_dir)
+            yield database.service_dsn
+    finally:
+        # A second signal must not leave the server half stopped.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        database.stop()
+
+
+def _end_service(log: logging.Logger) -> Callable[[str], None]:
+    def end(message: str) -> None:
+        log.critical("%s; stopping", message)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    return end
+
+
+@contextlib.contextmanager
+def _service_file(path: Path, database: LocalDatabase, address: str) -> Iterator[None]:
+    """Tell `eventstore psql` and `doctor` where the private server is, while it runs."""
+    facts = {"url": address, "dsn": database.admin_dsn, "pid": os.getpid()}
+    path.unlink(missing_ok=True)
+    with open(path, "x", opener=_private, encoding="utf-8") as file:
+        json.dump(facts, file)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+async def _serve(
+    dsn: str, schema: str, listener: socket.socket, address: str, *, access_log: bool
+) -> None:
+    import uvicorn  # noqa: PLC0415
+
+    from eventstore.store import EventStore  # noqa: PLC0415
+    from eventstore_api import create_app  # noqa: PLC0415
+
+    store = EventStore(dsn, schema=schema)
+    # Opened here and not in the lifespan, so that what is wrong is told in one line.
+    async with store:
+        config = uvicorn.Config(
+            create_app(store, manage=False),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=access_log,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=75,
+        )
+        # What is alive now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        logging.getLogger("eventstore").info(
+            "serving %s (store %s, head %s) at %s - API at %s/docs",
+            schema,
+            store.store_id,
+            (await store.head()).position,
+            address,
+            address,
+        )
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _printable(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _warn_if_open(host: str) -> None:
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if not loopback:
+        logging.getLogger("eventstore").warning(
+            "listening on %s: there is no authentication; whoever reaches the port may read and "
+            "append. Put a proxy that authenticates in front of it",
+            host,
+        )

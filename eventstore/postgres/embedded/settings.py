@@ -1,0 +1,76 @@
+"""Which settings the server gets, and which environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .layout import PORT
+
+RESERVED = frozenset({"data_directory", "listen_addresses", "port", "unix_socket_directories"})
+"""Settings that make the server private and findable; a caller cannot override them."""
+
+_DEFAULTS: tuple[tuple[str, str, int], ...] = (
+    # name, value, first major version that has it
+    ("cluster_name", "eventstore", 15),
+    ("fsync", "on", 15),
+    ("full_page_writes", "on", 15),
+    ("synchronous_commit", "on", 15),
+    ("shared_buffers", "128MB", 15),
+    ("max_connections", "100", 15),
+    ("wal_compression", "on", 15),
+    ("unix_socket_permissions", "0700", 15),
+    ("timezone", "UTC", 15),
+    ("log_timezone", "UTC", 15),
+    ("log_destination", "stderr", 15),
+    ("logging_collector", "off", 15),
+    ("log_line_prefix", "%m [%p] ", 15),
+    # The log is read for the reason of a failed start, so it has to be in one language.
+    ("lc_messages", "C", 15),
+    ("log_startup_progress_interval", "3s", 15),
+    # A connection that its client left is noticed while a statement runs, not after it.
+    ("client_connection_check_interval", "10s", 15),
+)
+
+
+def refuse_reserved(settings: Mapping[str, str]) -> None:
+    """Raise ValueError for settings that the embedded server needs for itself."""
+    taken = sorted(RESERVED.intersection(name.lower() for name in settings))
+    if taken:
+        raise ValueError(f"the embedded PostgreSQL sets {', '.join(taken)} itself")
+
+
+def server_settings(major: int, run_dir: Path, overrides: Mapping[str, str]) -> dict[str, str]:
+    """All settings for a server of this major version; `overrides` win over the defaults."""
+    settings = {name: value for name, value, first in _DEFAULTS if major >= first}
+    settings.update((name.lower(), value) for name, value in overrides.items())
+    settings.update(
+        listen_addresses="",
+        port=str(PORT),
+        # A list of names in SQL quoting; unquoted, spaces at the end would be lost.
+        unix_socket_directories='"{}"'.format(str(run_dir).replace('"', '""')),
+    )
+    return settings
+
+
+def is_off(settings: Mapping[str, str], name: str) -> bool:
+    """Whether a boolean setting is given as off, in one of PostgreSQL's spellings."""
+    values = {key.lower(): value.strip().lower() for key, value in settings.items()}
+    return values.get(name) in {"off", "of", "false", "fals", "fal", "fa", "f", "no", "n", "0"}
+
+
+def server_command(postgres: Path, pgdata: Path, settings: Mapping[str, str]) -> list[str]:
+    """The command line: settings given there also win over what ALTER SYSTEM stored."""
+    command = [str(postgres), "-D", str(pgdata)]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    return command
+
+
+def server_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The service's environment without what would change the server behind our back.
+
+    PG* variables set defaults of the server (PGPORT, PGDATESTYLE); LC_* and LANG its messages;
+    with NOTIFY_SOCKET it would tell systemd that the service is ready.
+    """
+    dropped = ("PG", "LC_", "LANG")
+    kept = {k: v for k, v in environ.items() if not k.startswith(dropped) and k != "NOTIFY_SOCKET"}
+    return kept | {"LC_ALL": "C"}
