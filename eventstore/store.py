@@ -84,7 +84,7 @@ class EventStore:
         try:
             self._pool = await asyncpg.create_pool(
                 self._dsn,
-                min_size=1,
+                min_size=0,
                 max_size=self._max_connections,
                 timeout=10,
                 command_timeout=60,

@@ -84,7 +84,8 @@ def serve(
             if dsn is None:
                 dsn = stack.enter_context(_embedded(data_dir, schema, os_user, address))
             _warn_if_open(host)
-            asyncio.run(_serve(dsn, schema, listener, address, access_log=access_log))
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(_serve(dsn, schema, listener, address, access_log=access_log))
     except Stopped:
         logging.getLogger("eventstore").info("stopped")
     except EventStoreError as error:
@@ -204,6 +205,14 @@ async def _serve(
             address,
         )
         await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415
+
+    return uvloop.new_event_loop
 
 
 def _printable(host: str) -> str:
