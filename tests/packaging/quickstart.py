@@ -1,0 +1,107 @@
+"""Runs the README: its `sh` and `python` blocks, in order, against a service that it starts.
+
+`python -m tests.packaging.quickstart BIN_DIR DATA_DIR` does it with the programs of an installed
+environment. Blocks with more words behind the language (```sh install) are not run here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).parents[2] / "README.md"
+DEFAULT_URL = "http://127.0.0.1:2113"
+_BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+START_TIMEOUT = 60
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Give the runnable blocks of a Markdown text: language and code."""
+    return [(match[1], match[2]) for match in _BLOCK.finditer(text)]
+
+
+@contextlib.contextmanager
+def service(bin_dir: Path, data_dir: Path) -> Iterator[str]:
+    """Run `eventstore serve` on a free port; give its URL; end it in order."""
+    process = subprocess.Popen(
+        [bin_dir / "eventstore", "serve", "--port", "0", "--data-dir", data_dir],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if " at http://" in line:
+                break
+        else:
+            raise AssertionError("eventstore serve ended at once:\n" + "".join(lines))
+        yield json.loads((data_dir / "service.json").read_text())["url"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=START_TIMEOUT)
+    assert process.returncode == 0, f"eventstore serve ended with {process.returncode}"
+
+
+def run_block(language: str, code: str, *, bin_dir: Path, env: dict[str, str], cwd: Path) -> str:
+    """Run one block; give what it printed. Raises if it fails."""
+    code = code.replace(DEFAULT_URL, env["EVENTSTORE_URL"])
+    if language == "sh":
+        command = ["bash", "-euo", "pipefail", "-c", code]
+    else:
+        command = [str(bin_dir / "python"), "-c", code]
+    done = subprocess.run(
+        command, env=env, cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+    )
+    if done.returncode != 0:
+        raise AssertionError(
+            f"this block of the README fails with {done.returncode}:\n{code}\n{done.stdout}\n{done.stderr}"
+        )
+    return done.stdout
+
+
+def run_readme(bin_dir: Path, data_dir: Path) -> dict[str, Any]:
+    """Run every block; give the service's description afterwards."""
+    with service(bin_dir, data_dir) as url, tempfile.TemporaryDirectory() as folder:
+        env = {
+            **os.environ,
+            "PATH": f"{bin_dir}:{os.environ['PATH']}",
+            "EVENTSTORE_URL": url,
+            "EVENTSTORE_DATA_DIR": str(data_dir),
+        }
+        outputs = [
+            run_block(language, code, bin_dir=bin_dir, env=env, cwd=Path(folder))
+            for language, code in blocks(README.read_text(encoding="utf-8"))
+        ]
+        assert "HTTP/1.1 201" in outputs[0], outputs[0]
+        assert "someone was faster: 0" in outputs[1], outputs[1]
+        with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own service
+            root: dict[str, Any] = json.load(answer)
+        return root
+
+
+def main() -> None:
+    """Run the README with the programs in a folder."""
+    bin_dir, data_dir = map(Path, sys.argv[1:3])
+    try:
+        root = run_readme(bin_dir, data_dir)
+    finally:
+        shutil.rmtree(data_dir, ignore_errors=True)
+    print(f"every block of the README ran; the head is {root['head']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The README says what is true."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.packaging import quickstart
+
+README = quickstart.README.read_text(encoding="utf-8")
+CI = (quickstart.README.parent / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A directory that the server's OS user may enter, unlike pytest's own when run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="eventstore-readme-"))
+    folder.chmod(0o755)
+    yield folder / "data"
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's blocks use curl")
+def test_every_code_block_of_the_readme_runs_in_order(data_dir: Path) -> None:
+    root = quickstart.run_readme(Path(sys.executable).parent, data_dir)
+
+    assert root["head"] == 4
+
+
+def test_the_test_command_of_the_readme_is_what_ci_runs() -> None:
+    assert ".venv/bin/pip install -e '.[test]' && .venv/bin/pytest" in README
+    assert "pip\" install -q -e '.[test]'" in CI
+    assert "\npytest -q" in CI
