@@ -68,7 +68,8 @@ def run_block(language: str, code: str, *, bin_dir: Path, env: dict[str, str], c
     )
     if done.returncode != 0:
         raise AssertionError(
-            f"this block of the README fails with {done.returncode}:\n{code}\n{done.stdout}\n{done.stderr}"
+            f"this block of the README fails with {done.returncode}:\n{code}\n"
+            f"{done.stdout}\n{done.stderr}"
         )
     return done.stdout
 
