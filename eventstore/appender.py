@@ -106,8 +106,14 @@ class Appender:
                 if self._queue:
                     self._wake(1)
                 self._busy += 1
-                outcomes = await carrier.store([pending.request for pending in batch])
-                self._busy -= 1
+                try:
+                    outcomes = await carrier.store([pending.request for pending in batch])
+                except BaseException:  # cancelled, or a fault of ours: nobody may wait for ever
+                    for pending in batch:
+                        _answer(pending, OutcomeUnknown(tuple(pending.request.event_ids)))
+                    raise
+                finally:
+                    self._busy -= 1
                 for pending, outcome in zip(batch, outcomes, strict=True):
                     _answer(pending, outcome)
             elif self._closing:

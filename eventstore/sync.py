@@ -15,10 +15,6 @@ from eventstore.core.errors import EventStoreError, NotFound, OutcomeUnknown, Sc
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
-from eventstore.core.revisions import ANY, ExpectedRevision
-from eventstore.core.streams import check_stream_name, listing_range
-from eventstore.ids import new_event_ids
-from eventstore.postgres.errors import is_lost, translate
 from eventstore.core.reads import (
     Direction,
     LogHead,
@@ -28,6 +24,10 @@ from eventstore.core.reads import (
     log_scan,
     stream_scan,
 )
+from eventstore.core.revisions import ANY, ExpectedRevision
+from eventstore.core.streams import check_stream_name, listing_range
+from eventstore.ids import new_event_ids
+from eventstore.postgres.errors import is_lost, translate
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
 

@@ -15,8 +15,9 @@ from eventstore.core.errors import InvalidInput
 
 MAX_DEPTH: Final = 512
 """Deepest nesting of arrays and objects. PostgreSQL's parser needs stack for each level."""
+MIN_EXPONENT: Final = -324
 MAX_EXPONENT: Final = 308
-"""Largest decimal exponent: jsonb writes 1e100000 out as 100,001 digits."""
+"""Decimal exponents, those of a double: jsonb writes 1e100000 out as 100,001 digits."""
 MAX_DIGITS: Final = 1000
 """Longest number: Python refuses to read integers of over 4,300 digits, many parsers earlier."""
 
@@ -43,7 +44,9 @@ def encode_json(value: Any, *, path: str = "") -> str:
         raise InvalidInput(f"nested deeper than {MAX_DEPTH} levels", path=path) from None
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"not JSON: {error}", path=path) from error
-    _check_strings_and_depth(text, path)  # numbers are fine: Python writes none that are not
+    _check_strings_and_depth(text, path)
+    if len(text) > MAX_DIGITS and _SUSPICIOUS_NUMBER(text):  # Python's exponents are a double's
+        _check_numbers(text, path)
     return text
 
 
@@ -51,7 +54,7 @@ def check_json_text(text: str, *, path: str = "") -> None:
     """Raise InvalidInput if syntactically valid JSON text holds what the store cannot keep.
 
     Faults: `\\u0000`, lone surrogates, nesting beyond 512 levels, numbers of over 1,000 characters
-    or with an exponent beyond 308. Linear in the text; a few microseconds for small ones.
+    or with an exponent that no double has. Linear in the text; a few microseconds for small ones.
     """
     _check_strings_and_depth(text, path)
     if _SUSPICIOUS_NUMBER(text):
@@ -114,7 +117,8 @@ def _check_numbers(text: str, path: str) -> None:
         if len(token) > MAX_DIGITS:
             raise InvalidInput(f"a number has more than {MAX_DIGITS} characters", path=path)
         exponent = token.lower().partition("e")[2]
-        if exponent and abs(int(exponent)) > MAX_EXPONENT:
+        if exponent and not MIN_EXPONENT <= int(exponent) <= MAX_EXPONENT:
             raise InvalidInput(
-                f"a number's exponent is beyond {MAX_EXPONENT}: {token[:40]}", path=path
+                f"a number's exponent is not within {MIN_EXPONENT} to {MAX_EXPONENT}: {token[:40]}",
+                path=path,
             )

@@ -15,7 +15,7 @@ from eventstore.core.errors import (
 )
 
 LOCK_TIMEOUT: Final = "55P03"
-_MISSING: Final = {"3F000", "42P01", "42883", "3D000"}
+_MISSING: Final = {"3F000", "42P01", "42883"}
 _INPUT_CLASSES: Final = {"22", "23", "54"}  # data exception, constraint, program limit
 
 
@@ -43,7 +43,7 @@ def is_bad_input(error: BaseException) -> bool:
     sqlstate = _sqlstate(error)
     if sqlstate is None:  # a value that the driver itself cannot encode
         return isinstance(error, (ValueError, OverflowError)) or type(error).__name__ == "DataError"
-    return sqlstate[:2] in _INPUT_CLASSES
+    return sqlstate[:2] in _INPUT_CLASSES or REFUSAL_BY_SQLSTATE.get(sqlstate) is InvalidInput
 
 
 def translate(error: BaseException) -> EventStoreError:
@@ -57,6 +57,10 @@ def translate(error: BaseException) -> EventStoreError:
     if sqlstate in _MISSING:
         return SchemaMismatch(
             f"the event store's tables are not there ({text}); run: eventstore migrate"
+        )
+    if sqlstate == "3D000":
+        return Unavailable(
+            f"there is no such database: {text}; run: createdb, then eventstore migrate"
         )
     if sqlstate == "42501" or sqlstate.startswith("28"):
         return AccessDenied(f"the database refuses this user: {text}")

@@ -71,29 +71,36 @@ class Lane:
 
     async def _store_surely(self, requests: Sequence[AppendRequest]) -> list[Outcome]:
         arguments = columns(requests)
-        sent = False
+        lost = False  # an attempt was sent and nothing came back
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._reconnect_within
         while True:
             try:
-                connection = self._connection or await self._connect(end_lost_backend=sent)
-                sent = True
-                rows = await connection.fetch(
-                    self._statement, *arguments, timeout=STATEMENT_TIMEOUT
-                )
+                connection = self._connection or await self._connect(end_lost_backend=lost)
             except Exception as error:
-                if not is_lost(error):
+                if not lost and not is_lost(error):
                     raise
-                self._drop()
-                if loop.time() >= deadline:
-                    raise self._given_up(requests, sent) from error
-                # A server that refuses at once must not be asked in a busy loop.
-                await asyncio.sleep(0.05)
-                arguments = columns(requests, look_up_ids=True)
+                failure = error
             else:
-                return outcomes(requests, list(map(tuple, rows)))
+                try:
+                    rows = await connection.fetch(
+                        self._statement, *arguments, timeout=STATEMENT_TIMEOUT
+                    )
+                    return outcomes(requests, list(map(tuple, rows)))
+                except Exception as error:
+                    if is_lost(error):
+                        lost = True
+                        self._drop()
+                    elif not lost or is_bad_input(error):  # refused as a whole, surely
+                        raise
+                    failure = error
+            if loop.time() >= deadline:
+                raise self._given_up(requests, sent=lost) from failure
+            # A server that refuses at once must not be asked in a busy loop.
+            await asyncio.sleep(0.05)
+            arguments = columns(requests, look_up_ids=True)
 
-    def _given_up(self, requests: Sequence[AppendRequest], sent: bool) -> EventStoreError:
+    def _given_up(self, requests: Sequence[AppendRequest], *, sent: bool) -> EventStoreError:
         if sent:
             return OutcomeUnknown(tuple([i for request in requests for i in request.event_ids]))
         return Unavailable("not stored: the database cannot be reached")
@@ -104,7 +111,9 @@ class Lane:
         )
         try:
             if end_lost_backend:
-                await connection.execute(_END_BACKEND, self._name, timeout=10)
+                ended = await connection.fetch(_END_BACKEND, self._name, timeout=10)
+                if not all(row[0] for row in ended):
+                    raise TimeoutError("the lost backend is still at work")
         except BaseException:
             connection.terminate()
             raise

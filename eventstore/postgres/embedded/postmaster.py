@@ -72,14 +72,21 @@ def live_postmaster(pgdata: Path) -> int | None:
 
 def serves(pid: int, pgdata: Path) -> bool:
     """Whether process `pid` is a PostgreSQL server (not a child of one) on this directory."""
-    if not Path("/proc/self/cmdline").exists():
-        done = subprocess.run(
-            ["ps", "-ww", "-o", "command=", "-p", str(pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return command_serves(done.stdout.strip().split(" -D ", 1), pgdata, spaces_lost=True)
+    return (_proc_says if Path("/proc/self/cmdline").exists() else ps_says)(pid, pgdata)
+
+
+def ps_says(pid: int, pgdata: Path) -> bool:
+    """`serves` for systems without /proc."""
+    done = subprocess.run(
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return command_serves(done.stdout.strip().split(" -D ", 1), pgdata, spaces_lost=True)
+
+
+def _proc_says(pid: int, pgdata: Path) -> bool:
     process = Path("/proc", str(pid))
     try:
         argv = [os.fsdecode(part) for part in (process / "cmdline").read_bytes().split(b"\0")]

@@ -41,6 +41,7 @@ DECLARE
     _size        bigint[];   -- events of its own
     _base        bigint[];   -- its first event's position less 1 less _start; NULL: _head for all
     _result      jsonb[];    -- if not live: {outcome, first_revision, revision, position, facts}
+    _well_formed boolean;
     _now         timestamptz;
 BEGIN
     PERFORM FROM eventstore.log FOR UPDATE;
@@ -49,7 +50,7 @@ BEGIN
            count(DISTINCT a.stream) < count(*),
            array_agg(h.head ORDER BY a.n),
            array_agg(CASE a.expected WHEN -2 THEN true WHEN -3 THEN h.head >= 0
-                                     ELSE h.head = a.expected END ORDER BY a.n)
+                                     ELSE coalesce(h.head = a.expected, false) END ORDER BY a.n)
       INTO _head, _repeats, _stream_head, _live
       FROM unnest(_append_stream, _append_expected) WITH ORDINALITY AS a(stream, expected, n)
      CROSS JOIN LATERAL (
@@ -57,10 +58,27 @@ BEGIN
                           WHERE e.stream_name = a.stream
                           ORDER BY e.stream_name DESC, e.revision DESC LIMIT 1), -1)) AS h(head);
 
-    SELECT array_agg(s.start ORDER BY s.append), array_agg(s.size ORDER BY s.append)
-      INTO _start, _size
-      FROM (SELECT e.append, min(e.n) - 1 AS start, count(*) AS size
+    -- Dense revisions and positions rest on events that come in the order of their appends, without
+    -- holes; that is checked here, because every writer may call this function.
+    SELECT array_agg(s.start ORDER BY s.append), array_agg(s.size ORDER BY s.append),
+           count(*) = cardinality(_append_stream) AND min(s.append) = 1 AND max(s.append) = count(*)
+           AND bool_and(s.last - s.start = s.size)
+           AND array_agg(s.start ORDER BY s.append) = array_agg(s.start ORDER BY s.start)
+      INTO _start, _size, _well_formed
+      FROM (SELECT e.append, min(e.n) - 1 AS start, max(e.n) AS last, count(*) AS size
               FROM unnest(_event_append) WITH ORDINALITY AS e(append, n) GROUP BY e.append) AS s;
+    IF NOT coalesce(_well_formed, false)
+       OR cardinality(_append_request) <> cardinality(_append_stream)
+       OR cardinality(_append_expected) <> cardinality(_append_stream)
+       OR cardinality(_event_id) <> cardinality(_event_append)
+       OR cardinality(_event_type) <> cardinality(_event_append)
+       OR cardinality(_event_data) <> cardinality(_event_append)
+       OR cardinality(_event_metadata) <> cardinality(_event_append)
+       OR cardinality(_event_tags) <> cardinality(_event_append)
+    THEN
+        RAISE EXCEPTION 'the arrays of append_v1 do not fit together' USING ERRCODE = 'ST004',
+            DETAIL = '{"problem": "every append has events, which come in the order of the appends"}';
+    END IF;
 
     IF false = ANY (_live) OR _condition_request IS NOT NULL
        OR (_look_up_ids AND EXISTS (SELECT FROM eventstore.events AS e WHERE e.event_id = ANY (_event_id)))
