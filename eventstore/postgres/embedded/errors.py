@@ -1,5 +1,7 @@
 """The one error of the embedded server."""
 
+from eventstore.core.errors import EventStoreError
 
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot do what was asked; the message says why and what to do."""
+
+class EmbeddedPostgresError(EventStoreError):
+    """The embedded server cannot run; the message says why and what to do."""
