@@ -25,6 +25,21 @@ def create_app(store: EventStore, *, manage: bool = True) -> Dispatcher:
     With `manage` (the default) its lifespan opens and closes the store; without, the caller does.
     """
 
+    app = make_api(store, manage=manage)
+    appends = AppendRoutes(app.state.store)
+    reads = ReadRoutes(app.state.store)
+    return Dispatcher(
+        app,
+        append=appends.append,
+        append_many=appends.append_many,
+        read_stream=reads.read_stream,
+        read_log=reads.read_log,
+    )
+
+
+def make_api(store: EventStore, *, manage: bool = True) -> FastAPI:
+    """Make the FastAPI part: every route but the hot ones, and the description of all."""
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if not manage:
@@ -48,15 +63,7 @@ def create_app(store: EventStore, *, manage: bool = True) -> Dispatcher:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
     describe(app)
-    appends = AppendRoutes(app.state.store)
-    reads = ReadRoutes(app.state.store)
-    return Dispatcher(
-        app,
-        append=appends.append,
-        append_many=appends.append_many,
-        read_stream=reads.read_stream,
-        read_log=reads.read_log,
-    )
+    return app
 
 
 def _reply(error: EventStoreError) -> Response:

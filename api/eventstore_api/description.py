@@ -113,7 +113,7 @@ _HEADER_OF_APPEND: Final = {
 _STREAM_NAME: Final = _parameter(
     "stream_name",
     {"type": "string", "minLength": 1, "maxLength": 255},
-    "1 to 255 bytes, NFC, no control characters; percent-encoded, also `/` as `%2F`",
+    "1 to 255 bytes, NFC, no control characters; percent-encoded, also `/`",
     "path",
 )
 _APPEND_HEADERS: Final = [

@@ -10,11 +10,14 @@ Paths are split before they are decoded, so that a stream name may hold any char
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventstore import EventStoreError, LimitExceeded, Limits
 from eventstore_api.headers import Headers
@@ -22,6 +25,7 @@ from eventstore_api.parameters import decode
 from eventstore_api.problems import HttpError, problem
 
 logger: Final = logging.getLogger("eventstore_api")
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 class Reply(NamedTuple):
@@ -29,7 +33,7 @@ class Reply(NamedTuple):
 
     status: int
     headers: dict[str, str]
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncGenerator[bytes]
 
 
 class Request:
@@ -103,6 +107,9 @@ class Dispatcher:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if not (scope["raw_path"].isascii() and scope["query_string"].isascii()):
+            escaped = {name: _escaped(scope[name]) for name in ("raw_path", "query_string")}
+            scope = {**scope, **escaped}
         path: bytes = scope["raw_path"].partition(b"?")[0]
         method = scope["method"]
         endpoints = self._of_path.get(path)
@@ -125,7 +132,12 @@ class Dispatcher:
         except Exception:
             logger.exception("%s %s failed", method, path.decode("latin-1"))
             reply = Reply(*problem(HttpError("internal-error", "see the service's log")))
-        await _send(reply, send)
+        await _send(reply, receive, send)
+
+
+def _escaped(raw: bytes) -> bytes:
+    """Percent-encode what is not ASCII: some clients send the UTF-8 of a name as it is."""
+    return _NOT_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], raw)
 
 
 def _refuse_method(endpoints: dict[str, Endpoint], method: str) -> Endpoint:
@@ -133,7 +145,7 @@ def _refuse_method(endpoints: dict[str, Endpoint], method: str) -> Endpoint:
     raise HttpError("method-not-allowed", f"{method} is not allowed here", allow=", ".join(allowed))
 
 
-async def _send(reply: Reply, send: Send) -> None:
+async def _send(reply: Reply, receive: Receive, send: Send) -> None:
     headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in reply.headers.items()]
     if isinstance(reply.body, bytes):
         headers.append((b"content-length", str(len(reply.body)).encode()))
@@ -143,10 +155,21 @@ async def _send(reply: Reply, send: Send) -> None:
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     # An error from here on ends the connection without the last chunk, so that the client sees
     # that the answer is cut short.
-    async for chunk in reply.body:
-        message: Message = {"type": "http.response.body", "body": chunk, "more_body": True}
-        await send(message)
+    gone = asyncio.ensure_future(_disconnect(receive))
+    try:
+        async with aclosing(reply.body) as chunks:
+            async for chunk in chunks:
+                if gone.done():  # else the rest would be read for nobody
+                    return
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    finally:
+        gone.cancel()
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def body_limit(limits: Limits) -> int:

@@ -64,6 +64,15 @@ def expected_revision(headers: Headers) -> ExpectedRevision:
     return int(found[1])
 
 
+def knows(headers: Headers, etag: str) -> bool:
+    """Tell whether If-None-Match of a read names this ETag (weak comparison, RFC 9110)."""
+    none_match = headers.get(b"if-none-match")
+    if none_match is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in none_match.split(",")]
+    return etag in tags or "*" in tags
+
+
 def idempotency_key(headers: Headers) -> str | None:
     """Read Idempotency-Key: 1 to 255 printable characters, with or without quotes."""
     key = headers.get(b"idempotency-key")

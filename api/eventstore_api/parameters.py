@@ -19,7 +19,7 @@ _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 def decode(text: str, what: str) -> str:
     """Undo percent-encoding strictly: valid escapes of valid UTF-8, or 400."""
     if "%" not in text:
-        return text
+        return text  # the dispatcher has escaped whatever is not ASCII
     if _BAD_ESCAPE(text):
         raise HttpError("malformed-request", f"{what} has a malformed percent escape")
     try:
@@ -33,6 +33,15 @@ def encode(stream_name: str) -> str:
     encoded = quote(stream_name, safe="")
     # Clients fold . and .. away unless the dots are escaped.
     return encoded.replace(".", "%2E") if stream_name in {".", ".."} else encoded
+
+
+def whole_number(text: str, what: str, low: int, high: int) -> int:
+    """Read a whole number in its one spelling, within bounds, or 400."""
+    if not _INTEGER(text) or not low <= int(text) <= high:
+        raise HttpError(
+            "malformed-request", f"{what} is a whole number from {low} to {high}: {text[:40]}"
+        )
+    return int(text)
 
 
 class Parameters:
@@ -73,14 +82,7 @@ class Parameters:
     def integer(self, name: str, low: int, high: int) -> int | None:
         """Give a whole number within bounds, None if it is not there."""
         value = self.one(name)
-        if value is None:
-            return None
-        if not _INTEGER(value) or not low <= int(value) <= high:
-            raise HttpError(
-                "malformed-request",
-                f"query parameter {name} is a whole number from {low} to {high}: {value[:40]}",
-            )
-        return int(value)
+        return None if value is None else whole_number(value, f"query parameter {name}", low, high)
 
     def limit(self, limits: Limits) -> int:
         """Give the page size: 1 to the limit, 100 unless said."""
@@ -116,7 +118,7 @@ class Parameters:
                     "malformed-request", "give query, or category, stream, type and tag, not both"
                 )
             return EventQuery.from_json(json.loads(text), path="query", limits=limits)
-        except (json.JSONDecodeError, RecursionError) as fault:
-            raise HttpError("malformed-request", f"query is not JSON: {fault}") from None
         except InvalidInput as fault:
             raise HttpError("malformed-request", str(fault), **fault.facts) from None
+        except (ValueError, RecursionError) as fault:  # also a number of over 4,300 digits
+            raise HttpError("malformed-request", f"query is not JSON: {fault}") from None

@@ -6,9 +6,9 @@ comes back as jsonb writes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -30,6 +30,8 @@ from eventstore.core.streams import check_stream_name
 from eventstore_api.problems import HttpError
 
 _EMPTY: Final = msgspec.Raw(b"{}")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class EventIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -108,17 +110,23 @@ def decode_appends(
     encoded = []
     for n, append in enumerate(request.appends):
         path = f"$.appends[{n}]"
+        stream_name = _at(f"{path}.stream", check_stream_name, append.stream)
         expected = append.expected_revision
-        try:
-            stream_name = check_stream_name(append.stream)
-            code = revision_code(_WORDS[expected] if isinstance(expected, str) else expected)
-        except InvalidInput as fault:
-            raise InvalidInput(fault.problem, path=path) from None
+        word = _WORDS[expected] if isinstance(expected, str) else expected
+        code = _at(f"{path}.expected_revision", revision_code, word)
         events = [
             _encoded(event, f"{path}.events[{i}]", limits) for i, event in enumerate(append.events)
         ]
         encoded.append(EncodedAppend(stream_name, code, tuple(events)))
     return encoded, _condition(request.condition, limits)
+
+
+def _at(path: str, check: Callable[[T], R], value: T) -> R:
+    """Check a value; a fault carries the path."""
+    try:
+        return check(value)
+    except InvalidInput as fault:
+        raise InvalidInput(fault.problem, path=path) from None
 
 
 def _condition(condition: ConditionIn | None, limits: Limits) -> AppendCondition | None:

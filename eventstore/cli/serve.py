@@ -177,20 +177,17 @@ async def _serve(
 
     from eventstore.store import EventStore  # noqa: PLC0415
     from eventstore_api import create_app  # noqa: PLC0415
+    from eventstore_api.server import server_config  # noqa: PLC0415
 
     store = EventStore(dsn, schema=schema)
     # Opened here and not in the lifespan, so that what is wrong is told in one line.
     async with store:
-        config = uvicorn.Config(
+        config = server_config(
             create_app(store, manage=False),
-            http="httptools",
-            ws="none",
             lifespan="off",
             log_config=None,
             access_log=access_log,
-            server_header=False,
             timeout_graceful_shutdown=GRACE,
-            timeout_keep_alive=75,
         )
         # What is alive now stays: the collector need not look at it again and again.
         gc.collect()

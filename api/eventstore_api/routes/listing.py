@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BeforeValidator
 
-from eventstore import EventStore, NotFound
+from eventstore import EventStore, NotFound, RecordedEvent
+from eventstore.core.reads import END
 from eventstore.core.streams import check_stream_name
 from eventstore_api.cloudevents import cloudevent_json
-from eventstore_api.headers import CLOUDEVENT, JSON, Headers, negotiate
+from eventstore_api.headers import CLOUDEVENT, JSON, Headers, check_prefer, knows, negotiate
 from eventstore_api.models import Categories, Event, EventTypes, Streams
-from eventstore_api.parameters import DEFAULT_LIMIT, Parameters, decode, encode
+from eventstore_api.parameters import DEFAULT_LIMIT, Parameters, decode, encode, whole_number
 from eventstore_api.problems import HttpError
 from eventstore_api.routes.read import check_event_position
 from eventstore_api.wire import encode as to_json
 from eventstore_api.wire import event_json
-
-router = APIRouter()
 
 
 def current_store(request: Request) -> EventStore:
@@ -27,37 +27,68 @@ def current_store(request: Request) -> EventStore:
 
 
 def known_parameters(request: Request) -> None:
-    """Refuse query parameters that the route does not have."""
-    route = request.scope["route"]
-    Parameters(request.scope["query_string"], [p.alias for p in route.dependant.query_params])
+    """Refuse query parameters that the route does not have, and those that are given twice."""
+    names = [p.alias for p in request.scope["route"].dependant.query_params]
+    parameters = Parameters(request.scope["query_string"], names)
+    for name in names:
+        parameters.one(name)
 
 
 Store = Annotated[EventStore, Depends(current_store)]
-StreamName = Annotated[str, Path(description="Percent-encoded, also `/` as `%2F`")]
+
+
+async def read_headers(request: Request, store: Store) -> None:
+    """Refuse a malformed Prefer, and an Event-Position which this log has not reached."""
+    headers = Headers(request.scope["headers"])
+    check_prefer(headers)
+    await check_event_position(store, headers)
+
+
+def accepts_json(request: Request) -> None:
+    """Refuse an Accept that leaves JSON out: these lists come in no other form."""
+    negotiate(Headers(request.scope["headers"]), (JSON,))
+
+
+def _integer(name: str) -> BeforeValidator:
+    """Take a whole number in its one spelling only: no sign, no leading zero, no fraction."""
+    return BeforeValidator(lambda text: whole_number(text, name, 0, END))
+
+
+router = APIRouter(dependencies=[Depends(read_headers)])
+_lists = APIRouter(dependencies=[Depends(accepts_json)])
+StreamName = Annotated[
+    str,
+    Path(
+        min_length=1,
+        description="1 to 255 bytes, NFC, no control characters; percent-encoded, also `/`",
+    ),
+]
 
 
 def _name(segment: str) -> str:
     return check_stream_name(decode(segment, "the stream name"))
 
 
-async def _event_reply(
-    request: Request, store: EventStore, event: Any, *, immutable: bool = True
-) -> Response:
+async def _event_reply(request: Request, store: EventStore, event: RecordedEvent) -> Response:
     form = negotiate(Headers(request.scope["headers"]), (JSON, CLOUDEVENT))
     text = event_json(event) if form == JSON else cloudevent_json(event, str(store.store_id))
-    headers = {"etag": f'"{event.revision}"', "vary": "accept"}
-    if immutable:
-        headers["cache-control"] = "public, max-age=31536000, immutable"
+    headers = {
+        "etag": f'"{event.revision}"',
+        "vary": "accept",
+        "cache-control": "public, max-age=31536000, immutable",
+    }
     return Response(text.encode(), media_type=form, headers=headers)
 
 
 @router.head("/streams/{stream_name}", summary="The stream's head revision, as its ETag")
 async def head_stream(stream_name: StreamName, request: Request, store: Store) -> Response:
-    await check_event_position(store, Headers(request.scope["headers"]))
     head = await store.stream_head(_name(stream_name))
     if head is None:
         raise NotFound("there is no such stream")
-    return Response(headers={"etag": f'"{head}"', "cache-control": "no-cache"}, media_type=JSON)
+    etag = f'"{head}"'
+    status = 304 if knows(Headers(request.scope["headers"]), etag) else 200
+    headers = {"etag": etag, "cache-control": "no-cache", "vary": "accept"}
+    return Response(status_code=status, headers=headers, media_type=JSON)
 
 
 @router.get(
@@ -67,26 +98,25 @@ async def head_stream(stream_name: StreamName, request: Request, store: Store) -
 )
 async def get_stream_event(
     stream_name: StreamName,
-    revision: Annotated[int, Path(ge=0, lt=2**63)],
+    revision: Annotated[int, Path(ge=0, le=END), _integer("the revision")],
     request: Request,
     store: Store,
 ) -> Response:
     name = _name(stream_name)
-    await check_event_position(store, Headers(request.scope["headers"]))
     async for event in store.read_stream(name, after=revision - 1, limit=1):
         if event.revision == revision:
             return await _event_reply(request, store, event)
     raise NotFound(f"stream {name!r} has no event at revision {revision}")
 
 
-@router.get("/streams", response_model=Streams, summary="Streams with their head revisions")
+@_lists.get("/streams", response_model=Streams, summary="Streams with their head revisions")
 async def list_streams(
     request: Request,
     store: Store,
     prefix: Annotated[str, Query(max_length=255)] = "",
     category: Annotated[str | None, Query(max_length=255)] = None,
     after: Annotated[str, Query(max_length=255, description="Only names after this one")] = "",
-    limit: Annotated[int, Query(ge=1, le=1000)] = DEFAULT_LIMIT,
+    limit: Annotated[int, Query(ge=1, le=1000), _integer("query parameter limit")] = DEFAULT_LIMIT,
 ) -> Response:
     for name, text in (("prefix", prefix), ("category", category or ""), ("after", after)):
         if "\0" in text:
@@ -111,7 +141,7 @@ async def get_event(event_id: str, request: Request, store: Store) -> Response:
     return await _event_reply(request, store, event)
 
 
-@router.get("/categories", response_model=Categories, summary="Categories with event counts")
+@_lists.get("/categories", response_model=Categories, summary="Categories with event counts")
 async def list_categories(store: Store) -> Response:
     found = await store.categories()
     return Response(
@@ -127,7 +157,7 @@ async def list_categories(store: Store) -> Response:
     )
 
 
-@router.get("/event-types", response_model=EventTypes, summary="Event types with event counts")
+@_lists.get("/event-types", response_model=EventTypes, summary="Event types with event counts")
 async def list_event_types(store: Store) -> Response:
     found = await store.event_types()
     return Response(
@@ -141,3 +171,6 @@ async def list_event_types(store: Store) -> Response:
         ),
         media_type=JSON,
     )
+
+
+router.include_router(_lists)

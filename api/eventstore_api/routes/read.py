@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from urllib.parse import parse_qsl, urlencode
 
 from eventstore import EventStore, NotFound
@@ -16,6 +16,7 @@ from eventstore_api.headers import (
     Headers,
     check_prefer,
     event_position,
+    knows,
     negotiate,
 )
 from eventstore_api.parameters import Parameters
@@ -23,6 +24,7 @@ from eventstore_api.problems import HttpError
 from eventstore_api.wire import ndjson, page_json
 
 _OFFERED = (JSON, NDJSON, CLOUDEVENTS)
+_CACHING = {"cache-control": "no-cache", "vary": "accept"}
 STREAM_PARAMETERS = ("after", "before", "direction", "limit")
 LOG_PARAMETERS = (*STREAM_PARAMETERS, "category", "stream", "type", "tag", "query")
 
@@ -49,9 +51,9 @@ class ReadRoutes:
         head = await store.stream_head(request.name)
         if head is None:
             raise NotFound(f"there is no stream {request.name!r}")
-        headers = {"content-type": form, "etag": f'"{head}"', "cache-control": "no-cache"}
-        if request.headers.get(b"if-none-match") == headers["etag"]:
-            return Reply(304, {"etag": headers["etag"]}, b"")
+        headers = {"content-type": form, "etag": f'"{head}"', **_CACHING}
+        if knows(request.headers, headers["etag"]):
+            return Reply(304, {**_CACHING, "etag": headers["etag"]}, b"")
         return await self._reply(request, parameters, scan.up_to(head), head, headers)
 
     async def read_log(self, request: Request) -> Reply:
@@ -67,7 +69,7 @@ class ReadRoutes:
         )
         form = negotiate(request.headers, _OFFERED)
         head = (await check_event_position(store, request.headers)) or (await store.head()).position
-        headers = {"content-type": form, "cache-control": "no-cache"}
+        headers = {"content-type": form, **_CACHING}
         headers["event-position"] = f"{head};epoch={store.epoch}"
         return await self._reply(request, parameters, scan.up_to(head), head, headers)
 
@@ -92,7 +94,7 @@ class ReadRoutes:
         return Reply(200, headers, page_json(events, head))
 
 
-async def _lines(store: EventStore, scan: Scan, limit: int | None) -> AsyncIterator[bytes]:
+async def _lines(store: EventStore, scan: Scan, limit: int | None) -> AsyncGenerator[bytes]:
     async for page in store.pages(scan, limit):
         yield ndjson(page)
 
