@@ -42,6 +42,8 @@ from eventstore.postgres.statements import statements
 
 PAGE = 1_000
 """Events of one round trip of an unlimited read."""
+OLDEST_MAJOR = 15
+"""Oldest PostgreSQL that the schema works on."""
 
 
 async def _leave_as_it_is(_connection: object) -> None:
@@ -94,6 +96,7 @@ class EventStore:
         except Exception as error:
             raise translate(error) from error
         try:
+            await self._check_server()
             check_revision(await self.installed_revision(), schema=self.schema)
             await self.head()
         except BaseException:
@@ -102,6 +105,15 @@ class EventStore:
         lanes = [Lane(self._dsn, self._statements["append"]) for _ in range(LANES)]
         self._appender = Appender(lanes, limits=self.limits)
         self._appender.start()
+
+    async def _check_server(self) -> None:
+        try:
+            async with self._pool_or_fail().acquire() as connection:
+                major = connection.get_server_version().major
+        except Exception as error:
+            raise translate(error) from error
+        if major < OLDEST_MAJOR:
+            raise SchemaMismatch(f"PostgreSQL {major} is too old: {OLDEST_MAJOR} to 18 are known")
 
     async def close(self) -> None:
         """Store what waits, then close every connection. Safe to call again."""
@@ -331,10 +343,14 @@ class EventStore:
             return None
         return rows[0][0] if rows else None
 
-    async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
+    def _pool_or_fail(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._pool is None:
             raise EventStoreError("the store is not open: use 'async with EventStore(...)'")
+        return self._pool
+
+    async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
+        pool = self._pool_or_fail()
         try:
-            return await self._pool.fetch(self._statements[name], *args)
+            return await pool.fetch(self._statements[name], *args)
         except Exception as error:
             raise translate(error) from error

@@ -235,5 +235,5 @@ def _run(
     try:
         with psycopg.RawCursor(connection) as cursor:
             return cursor.execute(statement.encode(), args).fetchall()
-    except psycopg.Error as error:
+    except (psycopg.Error, UnicodeEncodeError) as error:
         raise translate(error) from error

@@ -83,16 +83,28 @@ def _event_id(source: str, identity: str) -> str:
         return str(uuid.uuid5(_ID_NAMESPACE, f"{source}\n{identity}"))
 
 
+def _came_with(event: RecordedEvent) -> dict[str, Any]:
+    """Give the attributes with which the event came as a CloudEvent; none if it did not.
+
+    Metadata is the appender's own: what only looks like attributes must not make a bad CloudEvent.
+    """
+    kept = event.metadata.get("cloudevents")
+    if not isinstance(kept, dict):
+        return {}
+    if not all(isinstance(kept.get(name), str) and kept[name] for name in ("id", "source")):
+        return {}
+    return {name: value for name, value in kept.items() if name not in ("data", "data_base64")}
+
+
 def cloudevent_json(event: RecordedEvent, store_id: str) -> str:
     """Give an event as a CloudEvent."""
-    kept = event.metadata.get("cloudevents")
     attributes = {
         "id": str(event.event_id),
         "source": f"urn:eventstore:{store_id}",
         "subject": event.stream_name,
         "time": event.recorded_at.isoformat(),
         "datacontenttype": "application/json",
-        **(kept if isinstance(kept, dict) else {}),
+        **_came_with(event),
         "specversion": "1.0",
         "type": event.event_type,
         "stream": event.stream_name,

@@ -1,4 +1,4 @@
-"""How the service is run on uvicorn: one place for the settings that matter for speed and safety."""
+"""How the service runs on uvicorn: one place for the settings that matter for speed and safety."""
 
 from __future__ import annotations
 

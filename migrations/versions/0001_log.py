@@ -18,6 +18,7 @@ def upgrade() -> None:
     run_file("functions/append.sql")
     run_file("functions/read_stream.sql")
     run_file("functions/read_all.sql")
+    run_file("functions/begin_epoch.sql")
     run_file("0001_views.sql")
     run_file("0001_grants.sql")
     run_file("0001_comments.sql")
