@@ -1,0 +1,71 @@
+"""The command line: `eventstore`. One command a file; heavy modules are imported inside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from eventstore.cli.append import append
+from eventstore.cli.bench import bench
+from eventstore.cli.doctor import doctor
+from eventstore.cli.export import export
+from eventstore.cli.import_ import import_
+from eventstore.cli.migrate import migrate_app
+from eventstore.cli.psql import psql
+from eventstore.cli.read import read
+from eventstore.cli.serve import serve
+from eventstore.cli.streams import streams
+from eventstore.cli.target import hide_passwords
+from eventstore.cli.verify import verify
+from eventstore.core.errors import EventStoreError
+
+
+class Commands(TyperGroup):
+    """Turns every expected error into one line on standard error and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EventStoreError as error:
+            typer.echo(f"eventstore: {hide_passwords(str(error))}", err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="eventstore",
+    help="A PostgreSQL-native event store.\n\n"
+    "Start one with 'eventstore serve'; the other commands talk to it, or, with --dsn, "
+    "to the database itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they print local variables, and a DSN among them
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(serve)
+app.command()(append)
+app.command()(read)
+app.command()(streams)
+app.command(name="import")(import_)
+app.command()(export)
+app.command()(verify)
+app.command()(doctor)
+app.add_typer(migrate_app)
+app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(psql)
+app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+    },
+)(bench)
+
+
+def main() -> None:
+    """Run the command line: the console script `eventstore`."""
+    app(prog_name="eventstore")

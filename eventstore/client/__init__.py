@@ -1,0 +1,5 @@
+"""The store over HTTP, with the verbs and the errors of EventStore. Needs no database driver."""
+
+from eventstore.client.client import EventStoreClient
+
+__all__ = ["EventStoreClient"]

@@ -40,18 +40,19 @@ SELECT e.position, e.stream_name, e.revision, e.event_id, e.event_type,
  ORDER BY e.position DESC LIMIT $4;
 
 -- name: matching_forward
+-- The LIMIT keeps it to one look-up a position: nobody can tell the planner how few there will be.
 SELECT e.position, e.stream_name, e.revision, e.event_id, e.event_type,
        e.data::text, e.metadata::text, e.tags, e.recorded_at
   FROM eventstore.matching_v1($1::text::jsonb, $2, $3, $4::integer) AS m
-  JOIN eventstore.events AS e ON e.position = m.position
- ORDER BY e.position;
+ CROSS JOIN LATERAL (SELECT * FROM eventstore.events AS e WHERE e.position = m.position LIMIT 1) AS e
+ ORDER BY m.position;
 
 -- name: matching_backward
 SELECT e.position, e.stream_name, e.revision, e.event_id, e.event_type,
        e.data::text, e.metadata::text, e.tags, e.recorded_at
   FROM eventstore.matching_backward_v1($1::text::jsonb, $2, $3, $4::integer) AS m
-  JOIN eventstore.events AS e ON e.position = m.position
- ORDER BY e.position DESC;
+ CROSS JOIN LATERAL (SELECT * FROM eventstore.events AS e WHERE e.position = m.position LIMIT 1) AS e
+ ORDER BY m.position DESC;
 
 -- name: event_by_id
 SELECT e.position, e.stream_name, e.revision, e.event_id, e.event_type,

@@ -1,0 +1,69 @@
+"""`eventstore psql`: psql on the store's database."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import typer
+
+from eventstore.cli.local import admin_dsn
+from eventstore.cli.options import DataDirOption, DsnOption
+from eventstore.core.errors import EventStoreError
+
+
+def psql(
+    ctx: typer.Context,
+    dsn: DsnOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Open psql on the store's database; every other option goes to psql.
+
+    Without --dsn: the database of the 'eventstore serve' that runs on this machine.
+
+    \b
+    eventstore psql
+    eventstore psql -c '\\d+ eventstore.events'
+    eventstore psql -c "SELECT eventstore.append('order-1', 'OrderPlaced', '{}')"
+    eventstore psql -At -c 'SELECT count(*) FROM eventstore.events'
+    """
+    is_embedded = dsn is None and (data_dir is not None or not os.environ.get("EVENTSTORE_DSN"))
+    found = admin_dsn(dsn, data_dir, os.environ)
+    program = _program(prefer_own=is_embedded)
+    address, password = without_password(found)
+    environment = dict(os.environ)
+    if password is not None:  # a command line can be read by everyone on the machine
+        environment["PGPASSWORD"] = password
+    sys.stdout.flush()
+    os.execve(program, [str(program), address, *ctx.args], environment)  # noqa: S606 - no shell is meant
+
+
+def without_password(dsn: str) -> tuple[str, str | None]:
+    """Take the password out of a DSN; give both."""
+    parts = urlsplit(dsn)
+    login, at, hosts = parts.netloc.rpartition("@")
+    user, colon, password = login.partition(":")
+    if not colon:
+        return dsn, None
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{hosts}")), unquote(password)
+
+
+def _program(*, prefer_own: bool) -> Path:
+    """Find psql: the embedded server's own for that server, else the system's."""
+    from eventstore.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415
+
+    system = shutil.which("psql")
+    if system is not None and not prefer_own:
+        return Path(system)
+    try:
+        return EmbeddedPostgres(Path()).psql()
+    except EmbeddedPostgresError as error:
+        if system is not None:
+            return Path(system)
+        raise EventStoreError(
+            f"there is no psql here ({error}); install PostgreSQL's client, e.g. "
+            "apt install postgresql-client"
+        ) from None

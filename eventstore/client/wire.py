@@ -1,0 +1,177 @@
+"""Events and appends as the service writes and reads them.
+
+Data and metadata go through as text in both directions, so that numbers keep every digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from json.encoder import encode_basestring
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+
+from eventstore.core.append import Appended, AppendRequest
+from eventstore.core.errors import EventStoreError, expectation_name
+from eventstore.core.events import EncodedEvent, RecordedEvent
+from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS
+
+NDJSON: Final = "application/x-ndjson"
+
+
+class _Event(msgspec.Struct):
+    position: int
+    stream: str
+    revision: int
+    id: UUID
+    type: str
+    data: msgspec.Raw
+    metadata: msgspec.Raw
+    tags: list[str]
+    recorded_at: datetime
+
+
+class _Appended(msgspec.Struct):
+    stream: str
+    first_revision: int
+    revision: int
+    position: int
+    event_ids: tuple[str, ...]
+
+
+class _AppendedMany(msgspec.Struct):
+    appends: list[_Appended]
+
+
+_one_event: Final = msgspec.json.Decoder(_Event)
+_one_appended: Final = msgspec.json.Decoder(_Appended)
+_many_appended: Final = msgspec.json.Decoder(_AppendedMany)
+
+
+def decode_event(text: bytes) -> RecordedEvent:
+    """Read one event."""
+    try:
+        return _recorded(_one_event.decode(text))
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise EventStoreError(f"the service's answer is not an event: {fault}") from fault
+
+
+def decode_lines(text: bytes) -> list[RecordedEvent]:
+    """Read events, one a line."""
+    try:
+        return list(map(_recorded, _one_event.decode_lines(text)))
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise EventStoreError(f"the service's answer is not events: {fault}") from fault
+
+
+def _recorded(event: _Event) -> RecordedEvent:
+    return RecordedEvent(
+        event.position,
+        event.stream,
+        event.revision,
+        event.id,
+        event.type,
+        str(event.data, "utf-8"),
+        str(event.metadata, "utf-8"),
+        event.tags,
+        event.recorded_at,
+    )
+
+
+def encode_event(event: RecordedEvent) -> str:
+    """Write an event as one line of JSON, as the service does; without the line's end."""
+    position, stream_name, revision, event_id, event_type, data, metadata, tags, recorded_at = event
+    tag_list = ",".join(map(encode_basestring, tags))
+    return (
+        f'{{"position":{position},"stream":{encode_basestring(stream_name)},"revision":{revision},'
+        f'"id":"{event_id}","type":{encode_basestring(event_type)},"data":{data},'
+        f'"metadata":{metadata},"tags":[{tag_list}],"recorded_at":"{recorded_at.isoformat()}"}}'
+    )
+
+
+def encode_append(request: AppendRequest) -> tuple[str, Mapping[str, str], bytes]:
+    """Give the path, headers and body of an append: one stream's own resource where that will do.
+
+    Every event carries its id, so that sending it again is the same append.
+    """
+    headers = {"content-type": "application/json"}
+    ids = iter(request.event_ids)
+    if len(request.appends) == 1 and request.condition is None:
+        [append] = request.appends
+        headers |= _expectation(append.expected)
+        return stream_path(append.stream_name), headers, _events(append.events, ids).encode()
+    appends = ",".join(
+        f'{{"stream":{encode_basestring(append.stream_name)},'
+        f'"expected_revision":{_json_expectation(append.expected)},'
+        f'"events":{_events(append.events, ids)}}}'
+        for append in request.appends
+    )
+    condition = request.condition
+    tail = (
+        ""
+        if condition is None
+        else f',"condition":{{"none_matching":{condition.none_matching.to_json()},'
+        f'"after":{condition.after}}}'
+    )
+    return "/appends", headers, f'{{"appends":[{appends}]{tail}}}'.encode()
+
+
+def decode_appended(request: AppendRequest, body: bytes, *, replayed: bool) -> tuple[Appended, ...]:
+    """Read the answer to `encode_append`."""
+    try:
+        if len(request.appends) == 1 and request.condition is None:
+            answers = [_one_appended.decode(body)]
+        else:
+            answers = _many_appended.decode(body).appends
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise EventStoreError(f"the service's answer is not one to an append: {fault}") from fault
+    return tuple(
+        Appended(a.stream, a.first_revision, a.revision, a.position, a.event_ids, replayed)
+        for a in answers
+    )
+
+
+def stream_path(stream_name: str) -> str:
+    """Give the path of a stream: its name as one percent-encoded segment."""
+    encoded = quote(stream_name, safe="")
+    # A segment of dots alone would be folded away.
+    return "/streams/" + (encoded.replace(".", "%2E") if encoded in (".", "..") else encoded)
+
+
+def _expectation(code: int) -> dict[str, str]:
+    if code == ANY.code:
+        return {}
+    if code == NO_STREAM.code:
+        return {"if-none-match": "*"}
+    return {"if-match": "*" if code == STREAM_EXISTS.code else f'"{code}"'}
+
+
+def _json_expectation(code: int) -> str:
+    name = expectation_name(code)
+    return str(name) if isinstance(name, int) else f'"{name}"'
+
+
+def _events(events: tuple[EncodedEvent, ...], ids: Iterator[str]) -> str:
+    pairs = zip(events, islice(ids, len(events)), strict=True)
+    return f"[{','.join([_event(event, event_id) for event, event_id in pairs])}]"
+
+
+def _event(event: EncodedEvent, event_id: str) -> str:
+    tags = f',"tags":[{",".join(map(encode_basestring, event.tags))}]' if event.tags else ""
+    return (
+        f'{{"type":{encode_basestring(event.event_type)},"id":"{event_id}",'
+        f'"data":{event.data},"metadata":{event.metadata}{tags}}}'
+    )
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object; empty if it is none."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return value if isinstance(value, dict) else {}

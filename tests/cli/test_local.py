@@ -1,0 +1,65 @@
+"""The running service of this machine, as `psql`, `doctor` and `migrate` find it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventstore import EventStoreError
+from eventstore.cli.local import admin_dsn, local_service
+
+DSN = "postgresql://postgres@/eventstore?host=/x"
+OTHER = "postgresql://u@other/db"
+
+
+def write(folder: Path, **facts: Any) -> None:
+    """Write what a running service writes."""
+    known = {"url": "http://127.0.0.1:1", "dsn": DSN, "pid": os.getpid()}
+    (folder / "service.json").write_text(json.dumps(known | facts))
+
+
+def test_a_running_service_says_where_it_is(tmp_path: Path) -> None:
+    write(tmp_path)
+    found = local_service(tmp_path, {})
+    assert (found.url, found.dsn) == ("http://127.0.0.1:1", DSN)
+    assert local_service(None, {"EVENTSTORE_DATA_DIR": str(tmp_path)}) == found
+
+
+def test_a_service_that_has_ended_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitpid(pid, 0)
+    write(tmp_path, pid=pid)
+    with pytest.raises(EventStoreError, match="has ended; start it: eventstore serve"):
+        local_service(tmp_path, {})
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"url": "u", "dsn": "d", "pid": "x"}'])
+def test_a_file_that_says_nothing_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "service.json").write_text(text)
+    with pytest.raises(EventStoreError, match="cannot read"):
+        local_service(tmp_path, {})
+
+
+def test_where_nothing_runs_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(EventStoreError, match=r"no service runs on .*start it: eventstore serve"):
+        local_service(tmp_path / "nothing", {})
+
+
+@pytest.mark.parametrize(
+    ("dsn", "has_folder", "environ", "expected"),
+    [
+        (OTHER, True, {}, OTHER),
+        (None, True, {"EVENTSTORE_DSN": OTHER}, DSN),
+        (None, False, {"EVENTSTORE_DSN": OTHER}, OTHER),
+        (OTHER, False, {"EVENTSTORE_DSN": DSN}, OTHER),
+    ],
+)
+def test_what_is_said_now_wins_over_the_environment(
+    tmp_path: Path, dsn: str | None, has_folder: bool, environ: dict[str, str], expected: str
+) -> None:
+    write(tmp_path)
+    assert admin_dsn(dsn, tmp_path if has_folder else None, environ) == expected

@@ -1,0 +1,154 @@
+"""Retries: what is tried again, that it is the same append, and what is told in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from eventstore import EventData, EventStoreError, OutcomeUnknown, RevisionConflict, Unavailable
+from eventstore.client import EventStoreClient
+from eventstore.client.backoff import FIRST_DELAY, LONGEST_DELAY, delays
+
+Answer = httpx.Response | Exception
+
+
+def stored(request: httpx.Request) -> httpx.Response:
+    """Answer as a service that has stored the append."""
+    ids = [event["id"] for event in json.loads(request.content)]
+    return httpx.Response(
+        201,
+        json={
+            "stream": "a",
+            "first_revision": 0,
+            "revision": len(ids) - 1,
+            "position": len(ids),
+            "event_ids": ids,
+        },
+    )
+
+
+def problem(slug: str, **facts: Any) -> httpx.Response:
+    """Answer as a service that refuses."""
+    status = 412 if slug == "revision-conflict" else 503
+    return httpx.Response(status, json={"type": f"urn:eventstore:problem:{slug}", **facts})
+
+
+class Script:
+    """A service that answers as the script says, and then as one that stores."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.requests: list[httpx.Request] = []
+        self._answers = list(answers)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self._answers.pop(0) if self._answers else stored(request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def client(script: Callable[[httpx.Request], httpx.Response], retry_for: float) -> EventStoreClient:
+    return EventStoreClient(
+        "http://service", retry_for=retry_for, transport=httpx.MockTransport(script)
+    )
+
+
+REFUSED = httpx.ConnectError("refused")
+BROKEN = httpx.RemoteProtocolError("broke")
+UNKNOWN = problem("outcome-unknown", event_ids=["x"])
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [REFUSED],
+        [BROKEN],
+        [httpx.ReadTimeout("slow")],
+        [UNKNOWN],
+        [httpx.Response(502)],
+        [httpx.Response(503, text="<html>")],
+        [REFUSED, BROKEN, UNKNOWN],
+    ],
+)
+async def test_what_fails_in_passing_is_tried_again_as_the_same_append(
+    answers: list[Answer],
+) -> None:
+    script = Script(*answers)
+    async with client(script, 30) as store:
+        appended = await store.append("a", [EventData("T"), EventData("T")])
+    assert len(script.requests) == len(answers) + 1
+    assert len({request.content for request in script.requests}) == 1
+    assert len(set(appended.event_ids)) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([REFUSED], Unavailable),
+        ([problem("unavailable")], Unavailable),
+        ([BROKEN], OutcomeUnknown),
+        ([UNKNOWN], OutcomeUnknown),
+        ([httpx.Response(504)], OutcomeUnknown),
+    ],
+)
+async def test_an_append_that_may_be_stored_is_never_reported_as_not_stored(
+    answers: list[Answer], expected: type[EventStoreError]
+) -> None:
+    script = Script(*answers)
+    async with client(script, 0) as store:
+        with pytest.raises(EventStoreError) as told:
+            await store.append("a", EventData("T"))
+    assert type(told.value) is expected
+    if isinstance(told.value, OutcomeUnknown):
+        [event] = json.loads(script.requests[0].content)
+        assert told.value.event_ids == (event["id"],)
+
+
+async def test_an_unknown_outcome_stays_unknown_until_someone_says_better() -> None:
+    async with client(Script(BROKEN, *[REFUSED] * 100), 0.2) as store:
+        with pytest.raises(OutcomeUnknown):
+            await store.append("a", EventData("T"))
+
+
+async def test_a_refusal_is_told_at_once() -> None:
+    refused = problem("revision-conflict", stream="a", expected_revision=1, current_revision=2)
+    script = Script(refused)
+    async with client(script, 30) as store:
+        with pytest.raises(RevisionConflict) as told:
+            await store.append("a", EventData("T"), expected_revision=1)
+    assert len(script.requests) == 1
+    assert told.value.current_revision == 2
+
+
+async def test_a_read_is_tried_again_until_it_begins() -> None:
+    script = Script(REFUSED, BROKEN, httpx.Response(200, content=b""))
+    async with client(script, 30) as store:
+        assert [event async for event in store.read()] == []
+    assert len(script.requests) == 3
+
+
+async def test_a_read_that_is_cut_short_is_told() -> None:
+    async with client(Script(httpx.Response(200, content=b'{"position":1,')), 0) as store:
+        with pytest.raises(Unavailable, match="cut short"):
+            await anext(store.read())
+
+
+@pytest.mark.parametrize("body", [b"<html>hello", b'{"hello": "world"}'])
+async def test_something_else_behind_the_url_is_told(body: bytes) -> None:
+    async with client(lambda _: httpx.Response(200, content=body), 0) as store:
+        with pytest.raises(EventStoreError, match="not as an event store"):
+            await store.head()
+        with pytest.raises(EventStoreError, match="service's answer is not"):
+            await store.append("a", EventData("T"))
+
+
+def test_delays_double_up_to_a_limit_and_are_spread() -> None:
+    longest = [delay for delay, _ in zip(delays(lambda _, high: high), range(9), strict=False)]
+    assert longest[:3] == [FIRST_DELAY * 1.5, FIRST_DELAY * 3, FIRST_DELAY * 6]
+    assert longest[-1] == LONGEST_DELAY * 1.5
+    assert next(delays(lambda low, _: low)) == FIRST_DELAY * 0.5
