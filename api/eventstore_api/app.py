@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from eventstore import EventStore, EventStoreError
@@ -87,7 +88,7 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     if error.status_code == 405:
-        allow = (error.headers or {}).get("allow", "")
+        allow = Headers(error.headers).get("allow", "")
         return _reply(
             HttpError("method-not-allowed", f"{request.method} is not allowed here", allow=allow)
         )

@@ -105,14 +105,25 @@ def _parameter(
     }
 
 
-_HEADER_OF_APPEND: Final = {
-    "ETag": {"schema": {"type": "string"}, "description": 'The stream\'s revision: "<revision>"'},
-    "Location": {"schema": {"type": "string"}, "description": "The first event"},
-    "Event-Position": {"schema": {"type": "string"}, "description": "<position>;epoch=<n>"},
+def _header(description: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"required": True, "schema": schema or {"type": "string"}, "description": description}
+
+
+_POSITION_HEADER: Final = _header(
+    "<position>;epoch=<n>", {"type": "string", "pattern": "^[0-9]+;epoch=[1-9][0-9]*$"}
+)
+_ETAG_HEADER: Final = _header(
+    'The stream\'s revision: "<revision>"', {"type": "string", "pattern": '^"[0-9]+"$'}
+)
+_REPLAYED_HEADER: Final = _header("This is a retry", {"type": "string", "enum": ["true"]})
+_HEADERS_OF_APPEND: Final = {
+    "ETag": _ETAG_HEADER,
+    "Location": _header("The first event"),
+    "Event-Position": _POSITION_HEADER,
 }
 _STREAM_NAME: Final = _parameter(
     "stream_name",
-    {"type": "string", "minLength": 1, "maxLength": 255},
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": models.PRINTABLE},
     "1 to 255 bytes, NFC, no control characters; percent-encoded, also `/`",
     "path",
 )
@@ -143,6 +154,13 @@ _EVENT_POSITION: Final = _parameter(
     "header",
 )
 
+_KNOWN: Final = _parameter(
+    "If-None-Match",
+    {"type": "string"},
+    "ETags that the reader knows: 304 if one is the head",
+    "header",
+)
+
 
 def _read_parameters(what: str, low: int) -> list[dict[str, Any]]:
     bound = {"type": "integer", "minimum": low, "maximum": _BIG}
@@ -163,7 +181,7 @@ def _read_parameters(what: str, low: int) -> list[dict[str, Any]]:
 
 
 def _names(name: str, description: str) -> dict[str, Any]:
-    texts = {"type": "string", "minLength": 1, "maxLength": 255}
+    texts = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": models.PRINTABLE}
     return _parameter(name, {"type": "array", "items": texts}, description)
 
 
@@ -172,7 +190,7 @@ def _page_response(what: str) -> dict[str, Any]:
         "description": f"A page ({JSON}), or everything up to the head ({NDJSON})",
         "headers": {
             "Link": {"schema": {"type": "string"}, "description": 'rel="next" if there is more'},
-            **what_headers(what),
+            **_head_headers(what),
         },
         "content": _content(
             [
@@ -184,17 +202,23 @@ def _page_response(what: str) -> dict[str, Any]:
     }
 
 
-def what_headers(what: str) -> dict[str, Any]:
+def _head_headers(what: str) -> dict[str, Any]:
     """Give the response header that tells the head: ETag of a stream, Event-Position of the log."""
-    name = "ETag" if what == "stream" else "Event-Position"
-    return {name: {"schema": {"type": "string"}, "description": "The head"}}
+    if what == "stream":
+        return {"ETag": _ETAG_HEADER}
+    return {"Event-Position": _POSITION_HEADER}
 
 
 def _appended_responses(model: str) -> dict[str, Any]:
-    body = {"headers": _HEADER_OF_APPEND, "content": _content([(JSON, _ref(model))])}
+    headers = _HEADERS_OF_APPEND if model == "Appended" else {"Event-Position": _POSITION_HEADER}
+    content = _content([(JSON, _ref(model))])
     return {
-        "201": {"description": "Stored", **body},
-        "200": {"description": "A retry: the first answer again", **body},
+        "201": {"description": "Stored", "headers": headers, "content": content},
+        "200": {
+            "description": "A retry: the first answer again",
+            "headers": {**headers, "Idempotency-Replayed": _REPLAYED_HEADER},
+            "content": content,
+        },
     }
 
 
@@ -225,7 +249,12 @@ def _hot_paths() -> dict[str, Any]:
             "get": {
                 "summary": "Read a stream",
                 "operationId": "read_stream",
-                "parameters": [_STREAM_NAME, *_read_parameters("revision", -1), _EVENT_POSITION],
+                "parameters": [
+                    _STREAM_NAME,
+                    *_read_parameters("revision", -1),
+                    _EVENT_POSITION,
+                    _KNOWN,
+                ],
                 "responses": {
                     "200": _page_response("stream"),
                     "304": {"description": "If-None-Match names the head"},

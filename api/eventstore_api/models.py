@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Position = Annotated[int, Field(ge=1, description="Number in the log: 1-based, dense")]
 Revision = Annotated[int, Field(ge=0, description="Number in the stream: 0-based, dense")]
-Name = Annotated[str, Field(min_length=1, max_length=255)]
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        pattern=PRINTABLE,
+        description="1 to 255 bytes of UTF-8, NFC, no control characters",
+    ),
+]
 
 
 class _Strict(BaseModel):

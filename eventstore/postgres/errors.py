@@ -16,6 +16,7 @@ from eventstore.core.errors import (
 
 LOCK_TIMEOUT: Final = "55P03"
 _MISSING: Final = {"3F000", "42P01", "42883"}
+_LOST: Final = {"InterfaceError", "OperationalError", "InternalClientError"}
 _INPUT_CLASSES: Final = {"22", "23", "54"}  # data exception, constraint, program limit
 
 
@@ -32,10 +33,9 @@ def is_lost(error: BaseException) -> bool:
         return sqlstate[:2] == "08" or sqlstate.startswith("57P")
     if is_bad_input(error):
         return False
-    # Neither driver gives a SQLSTATE for a connection that is closed under it.
-    return any(
-        cls.__name__ in {"InterfaceError", "OperationalError"} for cls in type(error).__mro__
-    )
+    # Neither driver gives a SQLSTATE for a connection that is closed under it; asyncpg's protocol
+    # is in no state to go on when that happens between two statements.
+    return any(cls.__name__ in _LOST for cls in type(error).__mro__)
 
 
 def is_bad_input(error: BaseException) -> bool:

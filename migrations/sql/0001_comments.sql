@@ -21,6 +21,9 @@ COMMENT ON COLUMN eventstore.log.store_id IS 'Which log this is, also after dump
 COMMENT ON COLUMN eventstore.log.epoch IS 'Changes when history may have been rewound (restore from an older backup)';
 COMMENT ON COLUMN eventstore.log.created_at IS 'When the store was made';
 
+COMMENT ON TABLE eventstore.alembic_version IS 'One row: the revision of this schema. Upgrade with: eventstore migrate';
+COMMENT ON COLUMN eventstore.alembic_version.version_num IS 'The newest migration that has run';
+
 COMMENT ON VIEW eventstore.streams IS 'Every stream with its head; one index look-up a stream';
 COMMENT ON VIEW eventstore.categories IS 'Every category with its number of events (counts: reads the index)';
 COMMENT ON VIEW eventstore.event_types IS 'Every event type with its number of events (counts: reads the index)';

@@ -21,9 +21,22 @@ BEGIN
                                  'and GRANT eventstore_owner to the user that migrates';
         END;
     END LOOP;
-    IF NOT pg_catalog.pg_has_role(current_user, 'eventstore_owner', 'MEMBER') THEN
-        EXECUTE format('GRANT eventstore_owner TO %I', current_user);
-    END IF;
+    -- Since PostgreSQL 16 whoever creates a role may grant it, but not become it without a grant.
+    BEGIN
+        SET LOCAL ROLE eventstore_owner;
+        RAISE EXCEPTION USING ERRCODE = 'ST000';  -- takes the change of role back
+    EXCEPTION
+        WHEN SQLSTATE 'ST000' THEN
+            NULL;
+        WHEN insufficient_privilege THEN
+            BEGIN
+                EXECUTE format('GRANT eventstore_owner TO %I', current_user);
+            EXCEPTION WHEN insufficient_privilege THEN
+                RAISE EXCEPTION 'user % is not a member of role eventstore_owner', current_user
+                    USING ERRCODE = 'insufficient_privilege',
+                          HINT = format('let an administrator run: GRANT eventstore_owner TO %I', current_user);
+            END;
+    END;
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'eventstore') THEN
         CREATE SCHEMA eventstore AUTHORIZATION eventstore_owner;
     END IF;

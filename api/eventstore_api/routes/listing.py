@@ -12,7 +12,7 @@ from eventstore.core.reads import END
 from eventstore.core.streams import check_stream_name
 from eventstore_api.cloudevents import cloudevent_json
 from eventstore_api.headers import CLOUDEVENT, JSON, Headers, check_prefer, knows, negotiate
-from eventstore_api.models import Categories, Event, EventTypes, Streams
+from eventstore_api.models import PRINTABLE, Categories, Event, EventTypes, Streams
 from eventstore_api.parameters import DEFAULT_LIMIT, Parameters, decode, encode, whole_number
 from eventstore_api.problems import HttpError
 from eventstore_api.routes.read import check_event_position
@@ -60,9 +60,12 @@ StreamName = Annotated[
     str,
     Path(
         min_length=1,
+        # Said, not checked, by FastAPI, which sees the name still encoded.
+        json_schema_extra={"maxLength": 255, "pattern": PRINTABLE},
         description="1 to 255 bytes, NFC, no control characters; percent-encoded, also `/`",
     ),
 ]
+EventId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
 
 def _name(segment: str) -> str:
@@ -126,8 +129,8 @@ async def list_streams(
     if len(found) == limit:
         kept = "".join(
             f"{name}={encode(value)}&"
-            for name, value in (("prefix", prefix), ("category", category))
-            if value
+            for name, value in (("prefix", prefix or None), ("category", category))
+            if value is not None
         )
         last = encode(found[-1].stream_name)
         headers["link"] = f'</streams?{kept}after={last}&limit={limit}>; rel="next"'
@@ -136,7 +139,7 @@ async def list_streams(
 
 
 @router.get("/events/{event_id}", response_model=Event, summary="One event by its id")
-async def get_event(event_id: str, request: Request, store: Store) -> Response:
+async def get_event(event_id: EventId, request: Request, store: Store) -> Response:
     event = await store.event(decode(event_id, "the event id"))
     return await _event_reply(request, store, event)
 

@@ -15,12 +15,13 @@ AS $$
 DECLARE
     _result  record;
     _facts   text;
+    _tags    text[] := ARRAY(SELECT DISTINCT t.tag COLLATE "C" FROM unnest(append.tags) AS t(tag) ORDER BY 1);
 BEGIN
     SELECT * INTO STRICT _result
       FROM eventstore.append_v1(
             ARRAY[1], ARRAY[append.stream_name], ARRAY[coalesce(append.expected_revision, -2)], ARRAY[1],
             ARRAY[coalesce(append.event_id, gen_random_uuid())], ARRAY[append.event_type],
-            ARRAY[append.data], ARRAY[append.metadata], ARRAY[append.tags::text],
+            ARRAY[append.data], ARRAY[append.metadata], ARRAY[_tags::text],
             append.event_id IS NOT NULL) AS r;
     _facts := _result.facts::text;
     CASE _result.outcome

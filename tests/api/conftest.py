@@ -1,0 +1,116 @@
+"""The service on the test's database: in process, and over a real socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+
+from eventstore import EventStore
+from eventstore_api import create_app
+from eventstore_api.dispatch import Dispatcher
+from eventstore_api.server import server_config
+from tests.fix_database import janitor
+from tests.fix_server import Server
+
+
+@pytest.fixture
+def app(store: EventStore) -> Dispatcher:
+    """The application, on an empty store."""
+    return create_app(store, manage=False)
+
+
+def client_of(app: Dispatcher) -> httpx.AsyncClient:
+    """Give a client in process, to which the application's own exceptions are raised."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+
+
+@pytest.fixture
+async def http(app: Dispatcher) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, in process, on an empty store."""
+    async with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def shared_dsn(server: Server, template: str) -> Iterator[str]:
+    """A database for tests that do not mind what others have stored."""
+    with janitor(server, "api_shared", template) as database:
+        yield server.database(database.dbname)
+
+
+@pytest.fixture
+async def shared_app(shared_dsn: str) -> AsyncIterator[Dispatcher]:
+    """The application, on a store that has other tests' events."""
+    async with EventStore(shared_dsn) as store:
+        yield create_app(store, manage=False)
+
+
+@pytest.fixture
+async def shared_http(shared_app: Dispatcher) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, in process, on a store that has other tests' events."""
+    async with client_of(shared_app) as client:
+        yield client
+
+
+class _Uvicorn(uvicorn.Server):
+    """A server that leaves signals to pytest and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+@contextmanager
+def served(dsn: str) -> Iterator[tuple[str, int]]:
+    """Serve a database over a real socket, from a thread of its own; give host and port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = server_config(create_app(EventStore(dsn)), lifespan="on", log_config=None)
+        server = _Uvicorn(config)
+        thread = threading.Thread(target=server.run, args=([listener],), name="service")
+        thread.start()
+        try:
+            assert server.listening.wait(30)
+            host, port = listener.getsockname()
+            yield host, port
+        finally:
+            server.should_exit = True
+            thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def address(dsn: str) -> Iterator[tuple[str, int]]:
+    """Host and port of the service on an empty store, behind a real HTTP server."""
+    with served(dsn) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def random_address(server: Server, template: str) -> Iterator[tuple[str, int]]:
+    """Host and port of a service on a store of its own, for what hypothesis makes up."""
+    with (
+        janitor(server, "api_random", template) as database,
+        served(server.database(database.dbname)) as found,
+    ):
+        yield found
+
+
+@pytest.fixture(scope="session")
+def shared_address(shared_dsn: str) -> Iterator[tuple[str, int]]:
+    """Host and port of a service on a store that has other tests' events."""
+    with served(shared_dsn) as found:
+        yield found
