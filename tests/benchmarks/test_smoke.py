@@ -1,0 +1,96 @@
+"""Every benchmark runs and gives all its rows. Not timings: a smoke run's figures mean nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.fix_database import NewDatabase
+
+ROOT = Path(__file__).parents[2]
+ROWS = {
+    "append_rest": [
+        ("append, 64 connections", "an ASGI app that does nothing", 0.35),
+        ("append, 64 connections", "a FastAPI route, a transaction a request", 2.5),
+    ],
+    "append_library": [
+        ("append, 64 callers, one event each", "bare INSERT of 100", 0.6),
+        ("append, 1 caller, 100 events each", "bare INSERT of 100", 0.7),
+        ("append, 64 callers, 100 events each", "bare INSERT of 100", 0.7),
+    ],
+    "read_library": [("read forward, event by event", "asyncpg, 500 rows a page", 0.6)],
+    "read_rest": [("NDJSON over HTTP", "the library read", 0.4)],
+}
+
+
+def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a benchmark as a user does."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "api")])
+    return subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.one_postgres
+@pytest.mark.parametrize("name", ROWS)
+def test_a_benchmark_gives_all_its_rows_and_leaves_nothing(
+    name: str, new_database: NewDatabase
+) -> None:
+    dsn = new_database()
+    done = run(name, "--smoke", "--json", "--dsn", dsn)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [(row["what"], row["against"], row["target"]) for row in rows] == ROWS[name]
+    for row in rows:
+        assert row["events_per_second"] > 0
+        assert row["limit_per_second"] > 0
+        assert 0 < row["ratio_min"] <= row["ratio"] <= row["ratio_max"]
+        assert (row["p50_ms"] is not None) is name.startswith("append")
+    with psycopg.connect(dsn) as connection:
+        left = connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname = 'eventstore_bench' UNION ALL "
+            "SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'eventstore_bench')"
+        ).fetchall()
+    assert left == []
+
+
+def test_a_benchmark_brings_its_own_database_and_prints_a_table() -> None:
+    done = run("read_library", "--smoke")
+    assert done.returncode == 0, done.stderr
+    assert "read forward, event by event" in done.stdout
+    assert "mean nothing" in done.stdout
+
+
+@pytest.mark.one_postgres
+def test_a_schema_that_is_there_is_dropped_only_when_told(new_database: NewDatabase) -> None:
+    dsn = new_database()
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE SCHEMA eventstore_bench")
+    refused = run("read_library", "--smoke", "--dsn", dsn)
+    assert refused.returncode == 1
+    assert "--drop" in refused.stderr
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT to_regnamespace('eventstore_bench')").fetchone() != (
+            None,
+        )
+    assert run("read_library", "--smoke", "--dsn", dsn, "--drop").returncode == 0
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_help_says_what_is_measured(name: str) -> None:
+    done = run(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "--smoke" in done.stdout
+    assert "library" in done.stdout.lower() or "rest" in done.stdout.lower()

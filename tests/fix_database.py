@@ -1,0 +1,101 @@
+"""Databases: a template that is migrated once a server, and a fresh clone of it for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Composed
+from pytest_postgresql.janitor import DatabaseJanitor
+
+from eventstore.postgres.schema import migrate
+from tests.fix_server import Server
+
+if TYPE_CHECKING:
+    Pg = asyncpg.Connection[asyncpg.Record]
+else:
+    Pg = asyncpg.Connection
+
+Psql = psycopg.Connection[tuple[Any, ...]]
+
+_numbers = count(1)
+
+
+class CopyingJanitor(DatabaseJanitor):
+    """Clones by copying files: ten times as fast as the default, which writes everything to WAL."""
+
+    def _build_create_database_sql(self) -> Composed:
+        return super()._build_create_database_sql() + SQL(" STRATEGY file_copy")
+
+
+def janitor(server: Server, dbname: str, template: str | None = None) -> DatabaseJanitor:
+    """Give what creates and drops a database."""
+    parts = conninfo_to_dict(server.dsn)
+    password = parts.get("password")
+    return CopyingJanitor(
+        user=str(parts["user"]),
+        password=None if password is None else str(password),
+        host=str(parts["host"]),
+        port=str(parts.get("port") or 5432),
+        dbname=dbname,
+        template_dbname=template,
+    )
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> Iterator[str]:
+    """Name of a database at the newest revision, to be cloned."""
+    with janitor(server, "eventstore_template") as database:
+        migrate(server.database(database.dbname))
+        yield database.dbname
+
+
+NewDatabase = Callable[..., str]
+
+
+@pytest.fixture
+def new_database(server: Server) -> Iterator[NewDatabase]:
+    """Make databases (`template=None`: empty ones) and give their DSN; drop them in the end."""
+    with ExitStack() as databases:
+
+        def build(template: str | None = None) -> str:
+            made = databases.enter_context(janitor(server, f"test_{next(_numbers)}", template))
+            return server.database(made.dbname)
+
+        yield build
+
+
+@pytest.fixture
+def dsn(new_database: NewDatabase, template: str) -> str:
+    """A fresh database with an empty store, for asyncpg, psycopg and psql alike."""
+    return new_database(template)
+
+
+@asynccontextmanager
+async def new_pg(dsn: str) -> AsyncIterator[Pg]:
+    """Open an asyncpg connection."""
+    made = await asyncpg.connect(dsn, server_settings={"application_name": "test"})
+    try:
+        yield made
+    finally:
+        await made.close(timeout=10)
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[Pg]:
+    """A superuser's connection to the test's database."""
+    async with new_pg(dsn) as made:
+        yield made
+
+
+@pytest.fixture
+def sql(dsn: str) -> Iterator[Psql]:
+    """A superuser's psycopg connection to the test's database, in autocommit."""
+    with psycopg.connect(dsn, autocommit=True, application_name="test") as made:
+        yield made

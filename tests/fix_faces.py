@@ -1,0 +1,160 @@
+"""The faces of the store behind one interface, so that one suite shows that they behave alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, NamedTuple, Protocol, TypeVar
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from eventstore import (
+    ANY,
+    Append,
+    AppendCondition,
+    Appended,
+    EventData,
+    EventQuery,
+    EventStore,
+    ExpectedRevision,
+    RecordedEvent,
+)
+from eventstore.core.reads import Direction, LogHead, NameCount, StreamHead
+from eventstore.sync import SyncEventStore
+from tests.fix_database import new_pg
+
+T = TypeVar("T")
+
+
+class Face(Protocol):
+    """What every face of the store can do. `connection` is what `own_transaction` gave."""
+
+    async def append(
+        self,
+        stream_name: str,
+        events: EventData | Sequence[EventData],
+        *,
+        expected_revision: ExpectedRevision = ANY,
+        idempotency_key: str | None = None,
+        connection: Any = None,
+    ) -> Appended: ...
+    async def append_many(
+        self,
+        appends: Iterable[Append],
+        *,
+        condition: AppendCondition | None = None,
+        idempotency_key: str | None = None,
+        connection: Any = None,
+    ) -> tuple[Appended, ...]: ...
+    def read_stream(
+        self,
+        stream_name: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        direction: Direction = "forward",
+        limit: int | None = None,
+    ) -> AsyncIterator[RecordedEvent]: ...
+    def read(
+        self,
+        query: EventQuery | None = None,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        direction: Direction = "forward",
+        limit: int | None = None,
+    ) -> AsyncIterator[RecordedEvent]: ...
+    async def event(self, event_id: UUID | str) -> RecordedEvent: ...
+    async def head(self) -> LogHead: ...
+    async def stream_head(self, stream_name: str) -> int | None: ...
+    async def list_streams(
+        self, *, prefix: str = "", category: str | None = None, after: str = "", limit: int = 1_000
+    ) -> list[StreamHead]: ...
+    async def categories(self) -> list[NameCount]: ...
+    async def event_types(self) -> list[NameCount]: ...
+
+
+class Threaded:
+    """A SyncEventStore as a Face: every call in a thread."""
+
+    def __init__(self, store: SyncEventStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._store, name)
+        return lambda *args, **options: asyncio.to_thread(method, *args, **options)
+
+    def read_stream(self, *args: Any, **options: Any) -> AsyncIterator[RecordedEvent]:
+        return _stepped(self._store.read_stream(*args, **options))
+
+    def read(self, *args: Any, **options: Any) -> AsyncIterator[RecordedEvent]:
+        return _stepped(self._store.read(*args, **options))
+
+
+async def _stepped(items: Iterator[T]) -> AsyncIterator[T]:
+    while (item := await asyncio.to_thread(next, items, None)) is not None:
+        yield item
+
+
+class OwnTransaction(NamedTuple):
+    """A transaction of the caller's own: what to hand to `append`, and plain SQL in it."""
+
+    connection: Any
+    execute: Callable[[str], Any]
+
+
+class Kind(NamedTuple):
+    """One face: how it is opened, and how its user opens a transaction."""
+
+    open: Callable[[str], AbstractAsyncContextManager[Face]]
+    own_transaction: Callable[[str], AbstractAsyncContextManager[OwnTransaction]]
+
+
+@asynccontextmanager
+async def _open_asyncpg(dsn: str) -> AsyncIterator[Face]:
+    async with EventStore(dsn) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open_psycopg(dsn: str) -> AsyncIterator[Face]:
+    with SyncEventStore(dsn) as store:
+        yield Threaded(store)
+
+
+@asynccontextmanager
+async def _asyncpg_transaction(dsn: str) -> AsyncIterator[OwnTransaction]:
+    async with new_pg(dsn) as connection, connection.transaction():
+        yield OwnTransaction(connection, connection.execute)
+
+
+@asynccontextmanager
+async def _psycopg_transaction(dsn: str) -> AsyncIterator[OwnTransaction]:
+    with psycopg.connect(dsn) as connection:
+
+        async def execute(sql: str) -> None:
+            await asyncio.to_thread(connection.execute, sql.encode())
+
+        yield OwnTransaction(connection, execute)
+
+
+KINDS = {
+    "asyncpg": Kind(_open_asyncpg, _asyncpg_transaction),
+    "psycopg": Kind(_open_psycopg, _psycopg_transaction),
+}
+
+
+@pytest.fixture(params=list(KINDS))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each face in turn."""
+    return KINDS[request.param]
+
+
+@pytest.fixture
+async def face(kind: Kind, dsn: str) -> AsyncIterator[Face]:
+    """An open store on a fresh database, through each face in turn."""
+    async with kind.open(dsn) as opened:
+        yield opened

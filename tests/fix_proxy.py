@@ -1,0 +1,97 @@
+"""A line to the database that a test can cut, or on which answers get lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.fix_server import new_room
+
+SOCKET = ".s.PGSQL.5432"
+
+
+class Proxy:
+    """Passes everything on between clients of `dsn` and the server, until it is told not to."""
+
+    def __init__(self, server_dsn: str, room: Path) -> None:
+        self._server = conninfo_to_dict(server_dsn)
+        self._socket = room / SOCKET
+        self._listener: asyncio.Server | None = None
+        self._lines: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.swallows = False
+        """Whether what the server says is lost on its way; what the clients say still arrives."""
+        self.swallowed = asyncio.Event()
+        """Set when an answer has been lost."""
+        host = quote(str(room), safe="")
+        parts = urlsplit(server_dsn)
+        self.dsn = urlunsplit(parts._replace(query=f"host={host}&port=5432"))
+
+    async def listen(self) -> Self:
+        """Take connections; `refuse` ends it."""
+        self._listener = await asyncio.start_unix_server(self._connected, self._socket)
+        return self
+
+    async def refuse(self) -> None:
+        """Take no more connections: the server is not reachable."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            self._socket.unlink(missing_ok=True)
+
+    def cut(self) -> None:
+        """Cut every line that there is."""
+        for line in list(self._lines):
+            line.transport.abort()
+
+    async def close(self) -> None:
+        await self.refuse()
+        self.cut()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(
+        self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
+    ) -> None:
+        host, port = str(self._server["host"]), str(self._server.get("port") or 5432)
+        if host.startswith("/"):
+            server_in, server_out = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        else:
+            server_in, server_out = await asyncio.open_connection(host, int(port))
+        self._lines |= {client_out, server_out}
+        for source, target, is_answer in (
+            (client_in, server_out, False),
+            (server_in, client_out, True),
+        ):
+            task = asyncio.create_task(self._pass_on(source, target, is_answer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pass_on(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, is_answer: bool
+    ) -> None:
+        with suppress(OSError):
+            while data := await source.read(1 << 16):
+                if is_answer and self.swallows:
+                    self.swallowed.set()
+                    continue
+                target.write(data)
+                await target.drain()
+        self._lines.discard(target)
+        target.close()
+
+
+@asynccontextmanager
+async def new_proxy(server_dsn: str) -> AsyncIterator[Proxy]:
+    """Open a line to the database of `server_dsn`."""
+    with new_room() as room:
+        proxy = await Proxy(server_dsn, room).listen()
+        try:
+            yield proxy
+        finally:
+            await proxy.close()

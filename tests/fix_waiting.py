@@ -1,0 +1,65 @@
+"""Waiting for what is seen, never for time to pass: a deadline, and a look at the server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from tests.fix_database import Pg
+
+DEADLINE: Final = 20.0
+"""Seconds after which what a test waits for will not come any more."""
+
+
+async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
+    """Ask again and again until it holds; fail after the deadline."""
+    deadline = time.monotonic() + DEADLINE
+    while not await holds():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        await asyncio.sleep(0.002)
+
+
+def wait_until(holds: Callable[[], object], what: str) -> None:
+    """Ask again and again until it holds, in code without an event loop."""
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+
+
+async def until_waiting(connection: Pg, count: int = 1) -> list[int]:
+    """Wait until `count` backends wait for a lock in this database; give their process ids."""
+    pids: list[int] = []
+
+    async def enough() -> bool:
+        # Within a transaction the view would stay as it was first seen.
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+        pids[:] = [
+            row[0]
+            for row in await connection.fetch(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        ]
+        return len(pids) >= count
+
+    await until(enough, f"{count} backends that wait for a lock")
+    return pids
+
+
+async def dense(connection: Pg) -> int:
+    """Assert that positions are 1..n and revisions 0..k in position order (G1, G2); give n."""
+    row = await connection.fetchrow(
+        """SELECT count(*), coalesce(max(position), 0), count(DISTINCT position),
+                  coalesce(bool_and(revision = expected), true)
+             FROM (SELECT position, revision, row_number() OVER (
+                              PARTITION BY stream_name ORDER BY position) - 1 AS expected
+                     FROM eventstore.events) AS e"""
+    )
+    assert row is not None
+    count, head, distinct, in_order = row
+    assert count == head == distinct, f"{count} events, but the head is {head}"
+    assert in_order, "revisions are not dense in position order"
+    return int(count)

@@ -1,0 +1,148 @@
+"""`append_v1` called by hand: whatever a writer passes, positions and revisions stay dense."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eventstore import InvalidInput
+from eventstore.postgres.errors import translate
+from tests.fix_database import Pg
+from tests.fix_waiting import dense
+
+APPEND = """
+SELECT outcome, position FROM eventstore.append_v1(
+    $1::int[], $2::text[], $3::bigint[], $4::int[], $5::uuid[], $6::text[],
+    $7::text[]::jsonb[], $8::text[]::jsonb[], $9::text[], $10::boolean)
+"""
+
+
+def arguments(**changes: Any) -> list[Any]:
+    """Two appends of two requests, of two events and of one, with some arrays replaced."""
+    good: dict[str, Any] = {
+        "request": [1, 2],
+        "stream": ["a", "b"],
+        "expected": [-2, -2],
+        "append": [1, 1, 2],
+        "id": [str(uuid.uuid4()) for _ in range(3)],
+        "type": ["T", "T", "T"],
+        "data": ["1", "2", "3"],
+        "metadata": ["{}", "{}", "{}"],
+        "tags": None,
+        "look_up": False,
+    }
+    return list((good | changes).values())
+
+
+async def test_arrays_that_fit_together_are_stored(connection: Pg) -> None:
+    rows = await connection.fetch(APPEND, *arguments())
+    assert [tuple(row) for row in rows] == [("appended", 2), ("appended", 3)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"append": [2, 1, 1]},
+        {"append": [1, 2, 1]},
+        {"append": [1, 1, 1]},
+        {"append": [1, 1, 3]},
+        {"append": [2, 2, 2]},
+        {"append": [0, 1, 2]},
+        {"append": [1, None, 2]},
+        {"append": [None, 1, 2]},
+        {"append": [1, 1, 2, 2]},
+        {"append": [1, 2]},
+        {"append": []},
+        {"append": None},
+        {"stream": ["a"]},
+        {"stream": ["a", "b", "c"]},
+        {"stream": None},
+        {"request": [1]},
+        {"request": [1, 2, 3]},
+        {"expected": [-2]},
+        {"id": [str(uuid.uuid4())] * 2},
+        {"type": ["T"]},
+        {"data": ["1", "2"]},
+        {"metadata": ["{}"]},
+        {"tags": ["{a}"]},
+    ],
+    ids=str,
+)
+async def test_arrays_that_do_not_fit_together_are_refused(
+    connection: Pg, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await connection.fetch(APPEND, *arguments(**changes))
+    assert refused.value.sqlstate == "ST004"
+    error = translate(refused.value)
+    assert isinstance(error, InvalidInput)
+    assert "every append has events" in str(error)
+    assert await dense(connection) == 0
+
+
+small = st.none() | st.integers(-3, 4)
+names = st.sampled_from(["a", "b", "", None])
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    request=st.lists(small, max_size=3),
+    stream=st.lists(names, max_size=3),
+    expected=st.lists(small, max_size=3),
+    append=st.lists(st.sampled_from([1, 1, 2, 2, 3, None, 0]), max_size=5),
+    tags=st.none() | st.lists(st.sampled_from(["{a}", "{}", None, "{a,b}"]), max_size=5),
+    look_up=st.none() | st.booleans(),
+)
+async def test_made_up_arrays_never_break_the_numbers(
+    connection: Pg,
+    request: Any,
+    stream: Any,
+    expected: Any,
+    append: Any,
+    tags: Any,
+    look_up: bool | None,
+) -> None:
+    size = len(append)
+    changes = {
+        "request": request,
+        "stream": stream,
+        "expected": expected,
+        "append": append,
+        "id": [str(uuid.uuid4()) for _ in range(size)],
+        "type": ["T"] * size,
+        "data": ["1"] * size,
+        "metadata": ["{}"] * size,
+        "tags": tags,
+        "look_up": look_up,
+    }
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.fetch(APPEND, *arguments())
+        try:
+            async with connection.transaction():
+                await connection.fetch(APPEND, *arguments(**changes))
+        except asyncpg.PostgresError as error:
+            assert isinstance(translate(error), InvalidInput)  # noqa: PT017
+        assert await dense(connection) >= 3
+    finally:
+        await transaction.rollback()
+
+
+async def test_one_id_twice_in_a_batch_is_refused(connection: Pg) -> None:
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.fetch(APPEND, *arguments(id=[str(uuid.uuid4())] * 3))
+    assert await dense(connection) == 0
+
+
+async def test_an_id_that_is_not_looked_up_is_still_not_stored_twice(connection: Pg) -> None:
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    await connection.fetch(APPEND, *arguments(id=ids))
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.fetch(APPEND, *arguments(id=ids))
+    assert await dense(connection) == 3

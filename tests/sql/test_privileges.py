@@ -1,0 +1,141 @@
+"""Roles: a writer appends and reads, a reader reads, nobody changes, removes or forges (G6)."""
+
+from __future__ import annotations
+
+import uuid
+
+import asyncpg
+import psycopg
+import pytest
+
+from eventstore import EventData, EventQuery, EventStore
+from eventstore.postgres.errors import AccessDenied
+from eventstore.sync import SyncEventStore
+from tests.fix_database import Psql, new_pg
+from tests.fix_psql import Login
+
+FORBIDDEN = [
+    "INSERT INTO eventstore.events VALUES"
+    " (99, 0, '2000-01-01', gen_random_uuid(), 'a', 'T', '{}', '{}', '{}')",
+    "COPY eventstore.events FROM '/dev/null'",
+    "UPDATE eventstore.events SET data = '{}'",
+    "UPDATE eventstore.events SET position = 99",
+    "UPDATE eventstore.events SET recorded_at = now()",
+    "DELETE FROM eventstore.events",
+    "TRUNCATE eventstore.events",
+    "INSERT INTO eventstore.event_tags VALUES ('forged', 1)",
+    "DELETE FROM eventstore.event_tags",
+    "UPDATE eventstore.log SET epoch = epoch + 1",
+    "DELETE FROM eventstore.log",
+    "INSERT INTO eventstore.log DEFAULT VALUES",
+    "SELECT eventstore.begin_epoch()",
+    "SELECT FROM eventstore.log FOR UPDATE",
+    "DO 'BEGIN LOCK TABLE eventstore.events IN EXCLUSIVE MODE; END'",
+    "UPDATE eventstore.alembic_version SET version_num = '0000'",
+    "ALTER TABLE eventstore.events DISABLE TRIGGER ALL",
+    "ALTER TABLE eventstore.events DISABLE TRIGGER events_append_only",
+    "DROP TRIGGER events_append_only ON eventstore.events",
+    "DROP TABLE eventstore.event_tags",
+    "DROP SCHEMA eventstore CASCADE",
+    "CREATE TABLE eventstore.mine ()",
+    "CREATE FUNCTION eventstore.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE OR REPLACE FUNCTION eventstore.refuse_change() RETURNS trigger LANGUAGE plpgsql"
+    " AS 'BEGIN RETURN NULL; END'",
+    "ALTER FUNCTION eventstore.append_v1 RESET lock_timeout",
+    "SET session_replication_role = replica",
+    "SET ROLE eventstore_owner",
+    "GRANT eventstore_owner TO CURRENT_USER",
+]
+
+
+@pytest.mark.parametrize("role", ["writer", "reader", "worker"])
+def test_no_role_can_change_remove_or_forge_an_event(
+    login: Login, dsn: str, sync_store: SyncEventStore, role: str
+) -> None:
+    sync_store.append("order-1", EventData("T", tags=["t"]))
+    before = list(sync_store.read())
+    with psycopg.connect(login(f"eventstore_{role}", dsn), autocommit=True) as connection:
+        for statement in FORBIDDEN:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+    assert list(sync_store.read()) == before
+
+
+async def test_a_writer_appends_and_reads(login: Login, dsn: str) -> None:
+    async with EventStore(login("eventstore_writer", dsn)) as store:
+        appended = await store.append("order-1", EventData("T", tags=["t"]), idempotency_key="k")
+        again = await store.append("order-1", EventData("T", tags=["t"]), idempotency_key="k")
+        assert again == appended._replace(replayed=True)
+        for query in (EventQuery(), EventQuery(tags=["t"]), EventQuery(categories=["order"])):
+            assert [e.position async for e in store.read(query)] == [1]
+        assert await store.list_streams() == [("order-1", 0)]
+        assert await store.categories() == [("order", 1, 1)]
+        assert (await store.head()).position == 1
+
+
+async def test_a_reader_reads_and_cannot_append(login: Login, dsn: str, store: EventStore) -> None:
+    await store.append("order-1", EventData("T", tags=["t"]))
+    reader = login("eventstore_reader", dsn)
+    async with EventStore(reader) as reading, new_pg(reader) as connection:
+        for query in (EventQuery(), EventQuery(tags=["t"]), EventQuery(categories=["order"])):
+            assert [e.position async for e in reading.read(query)] == [1]
+        with pytest.raises(AccessDenied, match="append_v1"):
+            await reading.append("order-1", EventData("T"))
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("SELECT eventstore.append('a', 'T')")
+        for view in ("streams", "categories", "event_types", "health"):
+            assert len(await connection.fetch(f"SELECT * FROM eventstore.{view}")) == 1
+        assert len(await connection.fetch("SELECT * FROM eventstore.read_all()")) == 1
+    assert (await store.head()).position == 1
+
+
+async def test_a_stranger_may_do_nothing(login: Login, dsn: str) -> None:
+    stranger = login("pg_read_all_settings", dsn)
+    async with new_pg(stranger) as connection:
+        for statement in (
+            "SELECT * FROM eventstore.events",
+            "SELECT eventstore.append('a', 'T')",
+            "SELECT * FROM eventstore.read_all()",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    with pytest.raises(AccessDenied):
+        async with EventStore(stranger):
+            pass
+    with pytest.raises(AccessDenied), SyncEventStore(stranger):
+        pass
+
+
+def test_the_owner_cannot_log_in(sql: Psql) -> None:
+    row = sql.execute(
+        "SELECT rolcanlogin, rolsuper FROM pg_roles WHERE rolname = 'eventstore_owner'"
+    ).fetchone()
+    assert row == (False, False)
+
+
+def test_a_writers_search_path_and_temporary_tables_lead_nowhere(
+    login: Login, dsn: str, sync_store: SyncEventStore
+) -> None:
+    with psycopg.connect(login("eventstore_writer", dsn), autocommit=True) as connection:
+        connection.execute("CREATE TEMP TABLE events (LIKE eventstore.events)")
+        connection.execute("CREATE TEMP TABLE log (LIKE eventstore.log)")
+        connection.execute("SET search_path = pg_temp, public")
+        connection.execute("SELECT eventstore.append('order-1', 'T')")
+    assert [event.stream_name for event in sync_store.read()] == ["order-1"]
+
+
+def test_a_writer_does_not_choose_position_or_time(
+    login: Login, dsn: str, sync_store: SyncEventStore
+) -> None:
+    arguments = "ARRAY[1], ARRAY['a'], ARRAY[-2], ARRAY[1], ARRAY[%s::uuid], ARRAY['T']"
+    with psycopg.connect(login("eventstore_writer", dsn)) as connection:
+        started = connection.execute("SELECT now()").fetchone()
+        connection.execute(
+            f"SELECT eventstore.append_v1({arguments}, ARRAY['{{}}'::jsonb],"
+            " ARRAY['{}'::jsonb])".encode(),
+            [uuid.uuid4()],
+        )
+    [event] = sync_store.read()
+    assert started is not None
+    assert (event.position, event.revision) == (1, 0)
+    assert event.recorded_at > started[0]

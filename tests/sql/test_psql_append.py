@@ -1,0 +1,158 @@
+"""psql as a client: `eventstore.append`, the read functions and the views."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+
+from eventstore import EventData, EventQuery, EventStore, RevisionConflict
+from eventstore.core.errors import refusal_from
+from tests.fix_database import Psql
+from tests.fix_psql import Run
+
+
+def refusal(sql: Psql, statement: str) -> tuple[str | None, dict[str, Any]]:
+    """Run a statement that is refused; give its SQLSTATE and the facts of its DETAIL."""
+    with pytest.raises(psycopg.Error) as refused:
+        sql.execute(statement.encode())
+    return refused.value.sqlstate, json.loads(refused.value.diag.message_detail or "{}")
+
+
+def one(sql: Psql, statement: str) -> tuple[Any, ...]:
+    row = sql.execute(statement.encode()).fetchone()
+    assert row is not None
+    return row
+
+
+async def test_psql_appends_and_the_store_sees_it(psql: Run, store: EventStore) -> None:
+    answer = psql("""SELECT * FROM eventstore.append('order-1', 'OrderPlaced', '{"total": 12}')""")
+    assert answer == "1|0|f"
+    [event] = [e async for e in store.read_stream("order-1")]
+    assert (event.event_type, event.data, event.metadata) == ("OrderPlaced", {"total": 12}, {})
+    assert (await store.append("order-1", EventData("Paid"), expected_revision=0)).position == 2
+
+
+async def test_tags_from_psql_are_sorted_without_repeats_and_found(
+    sql: Psql, store: EventStore
+) -> None:
+    sql.execute(
+        "SELECT eventstore.append('a', 'T', tags => ARRAY['b', 'a', 'b', 'C', %s])", ['"{,}\\']
+    )
+    [event] = [e async for e in store.read(EventQuery(tags=["b", '"{,}\\']))]
+    assert event.tags == sorted({"b", "a", "C", '"{,}\\'})
+
+
+@pytest.mark.parametrize(
+    ("expected", "stored", "goes"),
+    [(-1, 0, True), (-1, 1, False), (-3, 0, False), (-3, 1, True), (0, 1, True), (1, 1, False)],
+)
+def test_the_expected_revision_is_compared(
+    sql: Psql, expected: int, stored: int, goes: bool
+) -> None:
+    for _ in range(stored):
+        sql.execute("SELECT eventstore.append('order-1', 'T')")
+    statement = f"SELECT * FROM eventstore.append('order-1', 'T', expected_revision => {expected})"
+    if goes:
+        assert one(sql, statement) == (stored + 1, stored, False)
+    else:
+        sqlstate, facts = refusal(sql, statement)
+        assert sqlstate == "ST001"
+        current = stored - 1 if stored else None
+        assert facts == {"stream": "order-1", "expected": expected, "current_revision": current}
+        error = refusal_from(sqlstate, facts)
+        assert isinstance(error, RevisionConflict)
+        assert error.current_revision == current
+
+
+def test_a_retry_with_the_same_id_gives_the_first_answer(sql: Psql) -> None:
+    statement = (
+        "SELECT * FROM eventstore.append('order-1', 'T', expected_revision => -1,"
+        f" event_id => '{uuid.uuid4()}')"
+    )
+    assert one(sql, statement) == (1, 0, False)
+    sql.execute("SELECT eventstore.append('order-1', 'Later')")
+    assert one(sql, statement) == (1, 0, True)
+
+
+def test_an_id_of_another_append_is_refused(sql: Psql) -> None:
+    used = uuid.uuid4()
+    sql.execute("SELECT eventstore.append('order-1', 'T', event_id => %s)", [used])
+    sqlstate, facts = refusal(sql, f"SELECT eventstore.append('b', 'T', event_id => '{used}')")
+    assert sqlstate == "ST002"
+    assert facts == {"event_id": str(used), "stream": "order-1", "position": 1}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "'', 'T'",
+        "repeat('x', 256), 'T'",
+        "E'a\\nb', 'T'",
+        "E'a\\u0085b', 'T'",
+        "U&'e\\0301', 'T'",
+        "NULL, 'T'",
+        "'a', ''",
+        "'a', NULL",
+        "'a', E'T\\t'",
+        "'a', 'T', NULL",
+        "'a', 'T', '{}', '[]'",
+        "'a', 'T', '{}', '1'",
+        "'a', 'T', '{}', NULL",
+        "'a', 'T', tags => '{\"\"}'",
+        "'a', 'T', tags => '{NULL}'",
+        "'a', 'T', '\"\\u0000\"'",
+        "'a', 'T', '{'",
+    ],
+)
+def test_bad_input_is_refused_and_leaves_no_gap(sql: Psql, arguments: str) -> None:
+    with pytest.raises(psycopg.Error) as refused:
+        sql.execute(f"SELECT eventstore.append({arguments})".encode())
+    assert (refused.value.sqlstate or "")[:2] in {"22", "23"}
+    assert one(sql, "SELECT * FROM eventstore.append('a', 'T')") == (1, 0, False)
+
+
+def test_a_refusal_says_what_to_do(sql: Psql) -> None:
+    with pytest.raises(psycopg.Error) as refused:
+        sql.execute("SELECT eventstore.append('order-1', 'T', expected_revision => -3)")
+    assert "order-1" in str(refused.value)
+    assert "stream exists" in str(refused.value)
+    assert "read the stream again" in (refused.value.diag.message_hint or "")
+
+
+def test_the_read_functions_give_whole_events(sql: Psql) -> None:
+    for n in range(5):
+        sql.execute("SELECT eventstore.append('a-1', 'T', %s)", [json.dumps(n)])
+        sql.execute("SELECT eventstore.append('b-1', 'T')")
+    rows = sql.execute("SELECT revision, data FROM eventstore.read_stream('a-1', 1, 2)").fetchall()
+    assert rows == [(2, 2), (3, 3)]
+    rows = sql.execute("SELECT position FROM eventstore.read_all(after => 7)").fetchall()
+    assert rows == [(8,), (9,), (10,)]
+    assert len(sql.execute("SELECT * FROM eventstore.read_all()").fetchall()) == 10
+
+
+def test_the_views_show_streams_categories_types_and_the_head(sql: Psql) -> None:
+    for stream in ("b-1", "a-1", "a-1", "b-2"):
+        sql.execute("SELECT eventstore.append(%s, 'T')", [stream])
+    streams = sql.execute(
+        "SELECT stream_name, category, head_revision, first_position, last_position,"
+        " first_recorded_at <= last_recorded_at FROM eventstore.streams"
+    ).fetchall()
+    assert streams == [
+        ("a-1", "a", 1, 2, 3, True), ("b-1", "b", 0, 1, 1, True), ("b-2", "b", 0, 4, 4, True)
+    ]  # fmt: skip
+    categories = sql.execute("SELECT * FROM eventstore.categories ORDER BY 1").fetchall()
+    assert categories == [("a", 2, 3), ("b", 2, 4)]
+    assert one(sql, "SELECT * FROM eventstore.event_types") == ("T", 4, 4)
+    assert one(sql, "SELECT head, append_lock_pid, append_lock_waiters FROM eventstore.health") == (
+        4, None, 0
+    )  # fmt: skip
+
+
+def test_an_empty_store_has_empty_views_and_a_head_of_0(sql: Psql) -> None:
+    for view in ("streams", "categories", "event_types"):
+        assert sql.execute(f"SELECT * FROM eventstore.{view}".encode()).fetchall() == []
+    assert one(sql, "SELECT head, head_recorded_at FROM eventstore.health") == (0, None)

@@ -1,0 +1,41 @@
+"""The public names: adding one is a decision, losing one breaks users."""
+
+from __future__ import annotations
+
+import eventstore
+
+PUBLIC = [
+    "ANY",
+    "NO_STREAM",
+    "STREAM_EXISTS",
+    "Append",
+    "AppendCondition",
+    "AppendRefused",
+    "Appended",
+    "ConditionFailed",
+    "DuplicateEventId",
+    "EventData",
+    "EventQuery",
+    "EventStore",
+    "EventStoreError",
+    "ExpectedRevision",
+    "InvalidInput",
+    "LimitExceeded",
+    "Limits",
+    "NotFound",
+    "OutcomeUnknown",
+    "RecordedEvent",
+    "RevisionConflict",
+    "SchemaMismatch",
+    "Unavailable",
+]
+
+
+def test_the_public_names_are_these() -> None:
+    assert eventstore.__all__ == PUBLIC
+
+
+def test_every_public_name_is_there_and_says_what_it_is() -> None:
+    for name in eventstore.__all__:
+        value = getattr(eventstore, name)
+        assert not isinstance(value, type) or value.__doc__, name
