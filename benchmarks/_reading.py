@@ -1,0 +1,38 @@
+"""What both read benchmarks measure: a filled log, and the library reading all of it."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Final
+
+from eventstore import Append, EventData, EventStore
+
+from ._data import EVENT_TYPE, payload, stream_name
+from ._report import Measurement
+
+_BATCH: Final = 500
+
+
+async def fill(store: EventStore, events: int) -> None:
+    """Append so many events of 200 bytes, neighbours in different streams."""
+    for low in range(0, events, _BATCH):
+        numbers = range(low, min(low + _BATCH, events))
+        await store.append_many(
+            [Append(stream_name(n), [EventData(EVENT_TYPE, payload(n))]) for n in numbers]
+        )
+
+
+async def read_library(store: EventStore, events: int) -> Measurement:
+    """Read the log forward through EventStore.read, event by event, without decoding data."""
+    count = 0
+    started = perf_counter()
+    async for _ in store.read(limit=events):
+        count += 1
+    return checked(Measurement(count, perf_counter() - started), events)
+
+
+def checked(measurement: Measurement, events: int) -> Measurement:
+    """Raise RuntimeError unless all events were read."""
+    if measurement.events != events:
+        raise RuntimeError(f"read {measurement.events} events, not {events}")
+    return measurement
