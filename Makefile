@@ -20,5 +20,10 @@ test:               ## all tests, on PostgreSQL 18 and on the system's 15 where 
 format:
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
+generate:           ## write generated files anew: OpenAPI, schema.sql, the manifest of frozen SQL
+	$(BIN)/python -m eventstore_api.export_openapi
+	$(BIN)/python -m tests.migrations.manifest
+	$(BIN)/python -m tests.migrations.schema_file
+
 ci:                 ## the same as in CI
 	.ci/run

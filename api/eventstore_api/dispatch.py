@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import cache
 from typing import Final, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -145,8 +146,13 @@ def _refuse_method(endpoints: dict[str, Endpoint], method: str) -> Endpoint:
     raise HttpError("method-not-allowed", f"{method} is not allowed here", allow=", ".join(allowed))
 
 
+@cache
+def _name(header: str) -> bytes:
+    return header.encode("latin-1")
+
+
 async def _send(reply: Reply, receive: Receive, send: Send) -> None:
-    headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in reply.headers.items()]
+    headers = [(_name(k), v.encode("latin-1")) for k, v in reply.headers.items()]
     if isinstance(reply.body, bytes):
         headers.append((b"content-length", str(len(reply.body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -97,6 +97,8 @@ def media_type(headers: Headers) -> str:
     value = headers.get(b"content-type")
     if value is None:
         raise HttpError("unsupported-media-type", f"a Content-Type is needed, e.g. {JSON}")
+    if value == JSON:
+        return value
     name, _, parameters = value.partition(";")
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters, re.IGNORECASE)
     if charset is not None and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}:

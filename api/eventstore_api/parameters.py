@@ -13,6 +13,7 @@ from eventstore_api.problems import HttpError
 
 DEFAULT_LIMIT: Final = 100
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,30})").fullmatch
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_~-]+").fullmatch
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 
 
@@ -30,6 +31,8 @@ def decode(text: str, what: str) -> str:
 
 def encode(stream_name: str) -> str:
     """Percent-encode a name as one path segment."""
+    if _UNRESERVED(stream_name):
+        return stream_name
     encoded = quote(stream_name, safe="")
     # Clients fold . and .. away unless the dots are escaped.
     return encoded.replace(".", "%2E") if stream_name in {".", ".."} else encoded

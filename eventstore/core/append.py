@@ -101,7 +101,11 @@ def make_request(
     Raises InvalidInput if the whole does not fit together, LimitExceeded if it is too large.
     """
     appends = tuple(appends)
-    events = [event for append in appends for event in append.events]
+    events: Sequence[EncodedEvent]
+    if len(appends) == 1:
+        events = appends[0].events
+    else:
+        events = [event for append in appends for event in append.events]
     size = _check_whole(appends, events, limits)
     given = [event.event_id for event in events if event.event_id is not None]
     ids: Sequence[str] = given
@@ -138,7 +142,7 @@ def derived_ids(appends: Sequence[EncodedAppend], idempotency_key: str) -> list[
 def _check_whole(
     appends: Sequence[EncodedAppend], events: Sequence[EncodedEvent], limits: Limits
 ) -> int:
-    if not appends or not all(append.events for append in appends):
+    if not appends or not all([append.events for append in appends]):
         raise InvalidInput("an append has at least one event")
     if len(events) > limits.append_events:
         raise LimitExceeded(f"an append has at most {limits.append_events} events: {len(events)}")

@@ -148,7 +148,17 @@ _SQLSTATES: Final[Mapping[str, str]] = {
 def outcomes(requests: Sequence[AppendRequest], rows: Iterable[Sequence[Any]]) -> list[Outcome]:
     """Read the result of `append_v1` back: one row for each append, in order."""
     next_row: Callable[[], Sequence[Any]] = iter(rows).__next__
-    return [_outcome(request, [next_row() for _ in request.appends]) for request in requests]
+    told: list[Outcome] = []
+    for request in requests:
+        row = next_row()
+        if len(request.appends) == 1 and row[0] == "appended":  # nearly always
+            _, first_revision, revision, position, _ = row
+            stream_name = request.appends[0].stream_name
+            ids = tuple(request.event_ids)
+            told.append((Appended(stream_name, first_revision, revision, position, ids),))
+        else:
+            told.append(_outcome(request, [row, *(next_row() for _ in request.appends[1:])]))
+    return told
 
 
 def _outcome(request: AppendRequest, rows: Sequence[Sequence[Any]]) -> Outcome:

@@ -23,7 +23,7 @@ MAX_DIGITS: Final = 1000
 
 # Cheap tests that are true whenever a fault is there, and seldom else.
 _SUSPICIOUS_NUMBER: Final = re.compile(
-    rf"[0-9][eE][+-]?[0-9]{{3}}|[0-9]{{{MAX_DIGITS // 2}}}"
+    rf"[0-9](?:[eE][+-]?[0-9]{{3}}|[0-9]{{{MAX_DIGITS // 2 - 1}}})"
 ).search
 _TOKEN: Final = re.compile(
     r'(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?[0-9][-+.eE0-9]*)|(?P<open>[\[{])|(?P<close>[\]}])'

@@ -186,13 +186,15 @@ BEGIN
 
     -- Dense revisions and positions rest on events that come in the order of their appends, without
     -- holes; that is checked here, because every writer may call this function.
-    SELECT array_agg(s.start ORDER BY s.append), array_agg(s.size ORDER BY s.append),
-           count(*) = cardinality(_append_stream) AND min(s.append) = 1 AND max(s.append) = count(*)
-           AND bool_and(s.last - s.start = s.size)
-           AND array_agg(s.start ORDER BY s.append) = array_agg(s.start ORDER BY s.start)
+    SELECT array_agg(s.first - 1 ORDER BY s.first), array_agg(s.next - s.first ORDER BY s.first),
+           count(*) = cardinality(_append_stream) AND min(s.first) = 1
+           AND bool_and(s.append IS NOT DISTINCT FROM s.number)
       INTO _start, _size, _well_formed
-      FROM (SELECT e.append, min(e.n) - 1 AS start, max(e.n) AS last, count(*) AS size
-              FROM unnest(_event_append) WITH ORDINALITY AS e(append, n) GROUP BY e.append) AS s;
+      FROM (SELECT e.append, e.n AS first, row_number() OVER w AS number,
+                   lead(e.n, 1, cardinality(_event_append) + 1::bigint) OVER w AS next
+              FROM unnest(_event_append) WITH ORDINALITY AS e(append, n)
+             WHERE e.append IS DISTINCT FROM _event_append[e.n - 1]  -- the first event of its append
+            WINDOW w AS (ORDER BY e.n)) AS s;
     IF NOT coalesce(_well_formed, false)
        OR cardinality(_append_request) <> cardinality(_append_stream)
        OR cardinality(_append_expected) <> cardinality(_append_stream)
@@ -245,6 +247,14 @@ BEGIN
          WHERE _live[e.append];
     END IF;
 
+    IF _result IS NULL THEN  -- nothing was refused: nearly always
+        RETURN QUERY
+        SELECT 'appended', _stream_head[a.n] + 1, _stream_head[a.n] + a.size,
+               coalesce(_base[a.n], _head) + _start[a.n] + a.size, NULL::jsonb
+          FROM unnest(_size) WITH ORDINALITY AS a(size, n)
+         ORDER BY a.n;
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT CASE WHEN _live[a.n] THEN 'appended' ELSE a.result ->> 'outcome' END,
            CASE WHEN _live[a.n] THEN _stream_head[a.n] + 1 ELSE (a.result ->> 'first_revision')::bigint END,

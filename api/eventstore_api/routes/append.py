@@ -40,7 +40,8 @@ class AppendRoutes:
         """Append one event or several to the stream in the path."""
         store = self._store()
         headers = request.headers
-        Parameters(request.query_string, ())
+        if request.query_string:
+            Parameters(request.query_string, ())
         check_stream_name(request.name)
         check_prefer(headers)
         expected = revision_code(expected_revision(headers))
