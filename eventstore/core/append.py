@@ -142,7 +142,7 @@ def derived_ids(appends: Sequence[EncodedAppend], idempotency_key: str) -> list[
 def _check_whole(
     appends: Sequence[EncodedAppend], events: Sequence[EncodedEvent], limits: Limits
 ) -> int:
-    if not appends or not all([append.events for append in appends]):
+    if not appends or not all(append.events for append in appends):
         raise InvalidInput("an append has at least one event")
     if len(events) > limits.append_events:
         raise LimitExceeded(f"an append has at most {limits.append_events} events: {len(events)}")
