@@ -18,7 +18,7 @@ from eventstore.core.limits import DEFAULT_LIMITS, Limits
 
 LANES: Final = 2
 SMALLEST_SHARE: Final = 32
-"""Requests below which a batch is not split between idle lanes."""
+"""Requests that a second lane has to find waiting; a batch is not split below it either."""
 
 
 class Carrier(Protocol):
@@ -89,7 +89,8 @@ class Appender:
         answer: asyncio.Future[tuple[Appended, ...]] = asyncio.get_running_loop().create_future()
         self._queue.append(_Pending(request, answer))
         self._queued_bytes += request.size
-        self._wake(1)
+        if self._may_start():
+            self._wake(1)
         return await answer
 
     def _wake(self, lanes: int) -> None:
@@ -101,16 +102,17 @@ class Appender:
     async def _run(self, carrier: Carrier) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            batch = self._take()
+            batch = self._take() if self._may_start() else []
             if batch:
-                if self._queue:
-                    self._wake(1)
                 self._busy += 1
+                if self._may_start():  # the other lane carries the rest
+                    self._wake(1)
                 try:
                     outcomes = await carrier.store([pending.request for pending in batch])
                 except BaseException:  # cancelled, or a fault of ours: nobody may wait for ever
                     for pending in batch:
                         _answer(pending, OutcomeUnknown(tuple(pending.request.event_ids)))
+                    self._wake(1)
                     raise
                 finally:
                     self._busy -= 1
@@ -122,6 +124,14 @@ class Appender:
                 idle = loop.create_future()
                 self._idle.append(idle)
                 await idle
+
+    def _may_start(self) -> bool:
+        """Whether a lane should take what waits now.
+
+        While a batch is under way, a small second one would only wait for its append lock, and
+        cost a transaction: it is better sent whole when the first is done.
+        """
+        return not self._busy or len(self._queue) >= SMALLEST_SHARE or self._closing
 
     def _take(self) -> list[_Pending]:
         batch = Batch()

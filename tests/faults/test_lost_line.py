@@ -9,6 +9,7 @@ import pytest
 
 from eventstore import (
     NO_STREAM,
+    STREAM_EXISTS,
     Appended,
     EventData,
     EventStore,
@@ -91,6 +92,31 @@ async def lose_the_answer(proxy: Proxy, connection: Pg, stored: int) -> None:
     await asyncio.wait_for(proxy.swallowed.wait(), 10)
     proxy.swallows = False
     proxy.cut()
+
+
+async def test_a_lost_attempt_that_still_waits_is_ended_before_it_is_sent_again(
+    distant: EventStore, proxy: Proxy, dsn: str, connection: Pg
+) -> None:
+    """Else it would be refused now, and its first attempt stored when the stream is there."""
+    async with new_pg(dsn) as holder:
+        async with holder.transaction():
+            await holder.execute("SELECT FROM eventstore.log FOR UPDATE")
+            append = asyncio.create_task(
+                distant.append("a", EventData("T"), expected_revision=STREAM_EXISTS)
+            )
+            [first] = await until_waiting(connection)
+            proxy.cut()
+
+            async def is_sent_again() -> bool:
+                return await until_waiting(connection) != [first]
+
+            await until(is_sent_again, "the append to be sent again")
+            [second] = await until_waiting(connection)
+            assert second != first
+        with pytest.raises(RevisionConflict):
+            await append
+        await distant.append("a", EventData("T"), connection=holder)
+    assert await dense(connection) == 1
 
 
 @pytest.mark.parametrize("callers", [1, 8])

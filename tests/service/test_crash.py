@@ -96,16 +96,6 @@ def test_a_start_right_after_kill_9_works(service: Service, data_dir: Path) -> N
         assert httpx.get(again.url).json()["head"] == 1
 
 
-def test_both_killed_at_once_are_started_as_ever(service: Service, data_dir: Path) -> None:
-    assert httpx.post(f"{service.url}/streams/order-1", json={"type": "A"}).status_code == 201
-    server = postmaster(data_dir)
-    service.process.kill()
-    os.kill(server, signal.SIGKILL)
-    with serving("--data-dir", data_dir) as again:
-        assert httpx.get(again.url).json()["head"] == 1
-        assert again.stop() == 0
-
-
 def test_a_kill_while_it_starts_is_recovered_too(data_dir: Path) -> None:
     with Service("--data-dir", data_dir) as starting:
         until(lambda: list(data_dir.rglob("postmaster.pid")), "PostgreSQL starts")

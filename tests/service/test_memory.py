@@ -48,7 +48,6 @@ def test_memory_is_constant_in_what_is_appended_and_read(service: Service) -> No
         store(http, EVENTS)
         assert resident_bytes(pid) - warm < ALLOWED
         assert read(http) == EVENTS + WARM_UP
-        assert read(http, "/events?direction=backward") == EVENTS + WARM_UP
         assert read(http, "/events?type=Counted&type=Other") == EVENTS + WARM_UP
         assert resident_bytes(pid) - warm < ALLOWED
 

@@ -13,6 +13,7 @@ from eventstore import AppendCondition, EventData, EventQuery, EventStore
 from eventstore.core.append import encode_append, make_request
 from eventstore.core.batching import columns
 from eventstore.core.query import QueryItem
+from eventstore.core.reads import END
 from eventstore.ids import new_event_ids
 from eventstore.postgres.statements import statements
 from tests.fix_database import Pg
@@ -84,6 +85,50 @@ async def test_sql_reads_and_refuses_what_python_matches(
                 assert (row["outcome"], row["position"]) == ("appended", len(stored))
     finally:
         await transaction.rollback()
+
+
+RUNS = [
+    ("order-1", "hot"),
+    ("order-2", ""),
+    ("audit-1", "hot"),
+    ("order-2", "hot"),
+    ("order-1", ""),
+]
+"""Runs of three events: bounds within a run, at its ends and at the log's are told apart."""
+
+TABLE = [
+    EventQuery(),
+    EventQuery(streams=["order-1"]),
+    EventQuery(streams=["order-1", "audit-1"]),
+    EventQuery(streams=["order-2"], types=["B", "C"]),
+    EventQuery(categories=["order"]),
+    EventQuery(categories=["audit"], types=["A"]),
+    EventQuery(types=["B"]),
+    EventQuery(tags=["hot"]),
+    EventQuery(tags=["hot", "C"]),
+    EventQuery(tags=["A"], categories=["order"]),
+    EventQuery(streams=["audit-1"]) | EventQuery(types=["C"]) | EventQuery(tags=["hot", "A"]),
+]
+
+
+@pytest.mark.parametrize("query", TABLE, ids=lambda query: query.to_json())
+async def test_every_bound_is_kept_by_every_path(connection: Pg, query: EventQuery) -> None:
+    made = [
+        (stream, [EventData(kind, tags=[tag, kind] if tag else [kind])])
+        for stream, tag in RUNS
+        for kind in "ABC"
+    ]
+    stored = await fill(connection, made)
+    matching = [event.position for event in stored if query.matches(event)]
+    end = len(stored) + 1
+    for low, high in [(n, END) for n in range(end + 1)] + [(n % 4, n) for n in range(end + 1)]:
+        inside = [position for position in matching if low < position < high]
+        for limit in (1, 2, END >> 32):
+            arguments = (query.to_json(), low, high, limit)
+            forward = [row[0] for row in await connection.fetch(FORWARD, *arguments)]
+            backward = [row[0] for row in await connection.fetch(BACKWARD, *arguments)]
+            assert forward == inside[:limit], arguments
+            assert backward == inside[::-1][:limit], arguments
 
 
 @pytest.mark.parametrize(

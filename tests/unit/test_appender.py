@@ -234,14 +234,33 @@ async def test_a_small_queue_is_not_split() -> None:
         assert sizes == [SMALLEST_SHARE]
 
 
-async def test_the_second_lane_carries_what_comes_while_the_first_is_under_way() -> None:
+async def test_the_second_lane_carries_a_crowd_that_comes_while_the_first_is_under_way() -> None:
     lanes = [Carrier(), Carrier()]
     async with running(*lanes) as appender:
         tasks = queued(appender, one("a"))
         await settle()
-        tasks += queued(appender, one("b"))
+        tasks += queued(appender, *[one(f"s-{n}") for n in range(SMALLEST_SHARE)])
         await settle()
-        assert sorted(names(batch) for lane in lanes for batch in lane.batches) == [["a"], ["b"]]
+        sizes = sorted(len(batch) for lane in lanes for batch in lane.batches)
+        assert sizes == [1, SMALLEST_SHARE]
         for lane in lanes:
             lane.let_go.release()
         await asyncio.gather(*tasks)
+
+
+async def test_a_few_that_come_while_a_batch_is_under_way_are_the_next_batch() -> None:
+    lanes = [Carrier(), Carrier()]
+    async with running(*lanes) as appender:
+        tasks = queued(appender, one("a"))
+        await settle()
+        tasks += queued(appender, one("b"), one("c"))
+        await settle()
+        assert [names(batch) for lane in lanes for batch in lane.batches] == [["a"]]
+        for lane in lanes:
+            lane.let_go.release()
+            lane.let_go.release()
+        await asyncio.gather(*tasks)
+        assert sorted(names(batch) for lane in lanes for batch in lane.batches) == [
+            ["a"],
+            ["b", "c"],
+        ]
