@@ -13,7 +13,13 @@ import psycopg
 from psycopg import sql
 
 from eventstore.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from eventstore.postgres.schema import DEFAULT_SCHEMA, REQUIRED_REVISION, check_schema_name, migrate
+from eventstore.postgres.schema import (
+    DEFAULT_SCHEMA,
+    REQUIRED_REVISION,
+    check_revision,
+    check_schema_name,
+    migrate,
+)
 
 logger: Final = logging.getLogger("eventstore.local")
 
@@ -59,7 +65,7 @@ class LocalDatabase:
     def start(self) -> None:
         """Start the server, make and migrate the database if needed, then watch over it.
 
-        Raises EmbeddedPostgresError with what is wrong and what to do.
+        Raises EmbeddedPostgresError or SchemaMismatch with what is wrong and what to do.
         """
         self.server.start()
         try:
@@ -83,7 +89,10 @@ class LocalDatabase:
             if known is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         # Importing alembic costs half a second, so it is only asked when there is work for it.
-        if self._installed_revision() != REQUIRED_REVISION:
+        installed = self._installed_revision()
+        if installed is not None and installed >= REQUIRED_REVISION:
+            check_revision(installed, schema=self._schema)
+        else:
             logging.getLogger("alembic").setLevel(logging.WARNING)
             migrate(self.admin_dsn, schema=self._schema)
             logger.info("migrated schema %s to revision %s", self._schema, REQUIRED_REVISION)

@@ -35,7 +35,8 @@ from eventstore.core.reads import (
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.core.streams import check_stream_name, listing_range
 from eventstore.ids import new_event_ids
-from eventstore.postgres.errors import translate
+from eventstore.postgres.dsn import check_dsn
+from eventstore.postgres.errors import refused_connection, translate
 from eventstore.postgres.lane import Lane
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
@@ -85,7 +86,7 @@ class EventStore:
         """Connect and compare the schema's revision. Raises SchemaMismatch or Unavailable."""
         try:
             self._pool = await asyncpg.create_pool(
-                self._dsn,
+                check_dsn(self._dsn),
                 min_size=0,
                 max_size=self._max_connections,
                 timeout=10,
@@ -93,8 +94,8 @@ class EventStore:
                 reset=_leave_as_it_is,
                 server_settings={"application_name": "eventstore"},
             )
-        except Exception as error:
-            raise translate(error) from error
+        except Exception as error:  # noqa: BLE001 - every driver error is translated
+            raise refused_connection(error) from None
         try:
             await self._check_server()
             check_revision(await self.installed_revision(), schema=self.schema)
@@ -110,8 +111,8 @@ class EventStore:
         try:
             async with self._pool_or_fail().acquire() as connection:
                 major = connection.get_server_version().major
-        except Exception as error:
-            raise translate(error) from error
+        except Exception as error:  # noqa: BLE001 - every driver error is translated
+            raise refused_connection(error) from None
         if major < OLDEST_MAJOR:
             raise SchemaMismatch(f"PostgreSQL {major} is too old: {OLDEST_MAJOR} to 18 are known")
 

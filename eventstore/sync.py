@@ -27,7 +27,8 @@ from eventstore.core.reads import (
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.core.streams import check_stream_name, listing_range
 from eventstore.ids import new_event_ids
-from eventstore.postgres.errors import is_lost, translate
+from eventstore.postgres.dsn import check_dsn
+from eventstore.postgres.errors import is_lost, refused_connection, translate
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
 
@@ -221,11 +222,11 @@ class SyncEventStore:
             if self._connection is None or self._connection.closed:
                 try:
                     self._connection = psycopg.connect(
-                        self._dsn, autocommit=True, application_name="eventstore"
+                        check_dsn(self._dsn), autocommit=True, application_name="eventstore"
                     )
                 except psycopg.Error as error:
                     # Nothing was sent: this failure is never an unknown outcome.
-                    raise translate(error) from None
+                    raise refused_connection(error) from None
             return _run(self._connection, self._statements[name], args)
 
 

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 2113
 GRACE = 10
 """Seconds that requests under way are given to end after a stop signal."""
+
+
+_failed = threading.Event()
+"""Set when the private PostgreSQL cannot be kept running."""
 
 
 class Stopped(BaseException):
@@ -88,6 +93,8 @@ def serve(
                 runner.run(_serve(dsn, schema, listener, address, access_log=access_log))
     except Stopped:
         logging.getLogger("eventstore").info("stopped")
+        if _failed.is_set():  # a supervisor must not take this for a wish
+            raise typer.Exit(1) from None
     except EventStoreError as error:
         raise _failure(str(error)) from None
 
@@ -148,6 +155,7 @@ def _embedded(
 def _end_service(log: logging.Logger) -> Callable[[str], None]:
     def end(message: str) -> None:
         log.critical("%s; stopping", message)
+        _failed.set()
         os.kill(os.getpid(), signal.SIGTERM)
 
     return end

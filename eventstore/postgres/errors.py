@@ -13,6 +13,7 @@ from eventstore.core.errors import (
     Unavailable,
     refusal_from,
 )
+from eventstore.postgres.dsn import unreadable_dsn
 
 LOCK_TIMEOUT: Final = "55P03"
 _MISSING: Final = {"3F000", "42P01", "42883"}
@@ -44,6 +45,18 @@ def is_bad_input(error: BaseException) -> bool:
     if sqlstate is None:  # a value that the driver itself cannot encode
         return isinstance(error, (ValueError, OverflowError)) or type(error).__name__ == "DataError"
     return sqlstate[:2] in _INPUT_CLASSES or REFUSAL_BY_SQLSTATE.get(sqlstate) is InvalidInput
+
+
+def refused_connection(error: BaseException) -> EventStoreError:
+    """Give our error for a connection that could not be made. Use as `raise ... from None`.
+
+    What a driver says of a DSN that it cannot read may hold a part of the password, so that is
+    replaced by a text of ours, and the cause is not kept.
+    """
+    malformed = isinstance(error, ValueError) or type(error).__name__ == "ProgrammingError"
+    if malformed and _sqlstate(error) is None:
+        return unreadable_dsn()
+    return translate(error)
 
 
 def translate(error: BaseException) -> EventStoreError:

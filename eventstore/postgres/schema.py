@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from eventstore.core.errors import InvalidInput, SchemaMismatch
+from eventstore.postgres.dsn import check_dsn
 
 REQUIRED_REVISION = "0001"
 """The migration that this code needs; a test compares it with the newest file."""
@@ -49,7 +50,7 @@ def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA, sql_output: TextIO | None
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.set_main_option("prepend_sys_path", str(folder).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
-    config.attributes["dsn"] = dsn
+    config.attributes["dsn"] = check_dsn(dsn) if dsn else dsn
     config.attributes["schema"] = check_schema_name(schema)
     command.upgrade(config, "head", sql=sql_output is not None)
 
