@@ -19,6 +19,8 @@ from eventstore.core.limits import DEFAULT_LIMITS, Limits
 LANES: Final = 2
 SMALLEST_SHARE: Final = 32
 """Requests that a second lane has to find waiting; a batch is not split below it either."""
+STALL: Final = 0.1
+"""Seconds after which a second lane no longer leaves what waits to the first."""
 
 
 class Carrier(Protocol):
@@ -48,6 +50,8 @@ class Appender:
         self._queued_bytes = 0
         self._idle: list[asyncio.Future[None]] = []
         self._busy = 0
+        self._guard: asyncio.TimerHandle | None = None
+        self._stalled = False
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
 
@@ -91,6 +95,8 @@ class Appender:
         self._queued_bytes += request.size
         if self._may_start():
             self._wake(1)
+        elif self._guard is None:
+            self._guard = asyncio.get_running_loop().call_later(STALL, self._stop_leaving)
         return await answer
 
     def _wake(self, lanes: int) -> None:
@@ -129,11 +135,23 @@ class Appender:
         """Whether a lane should take what waits now.
 
         While a batch is under way, a small second one would only wait for its append lock, and
-        cost a transaction: it is better sent whole when the first is done.
+        cost a transaction: it is better sent whole when the first is done. But not for ever: the
+        first one's line may be dead.
         """
-        return not self._busy or len(self._queue) >= SMALLEST_SHARE or self._closing
+        return (
+            not self._busy or len(self._queue) >= SMALLEST_SHARE or self._stalled or self._closing
+        )
+
+    def _stop_leaving(self) -> None:
+        self._guard = None
+        self._stalled = bool(self._queue)
+        self._wake(1)
 
     def _take(self) -> list[_Pending]:
+        self._stalled = False
+        if self._guard is not None:
+            self._guard.cancel()
+            self._guard = None
         batch = Batch()
         taken: list[_Pending] = []
         waiting: list[_Pending] = []

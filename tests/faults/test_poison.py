@@ -50,18 +50,16 @@ POISONS = {
 async def together(
     store: EventStore, holder: Pg, referee: Pg, requests: list[AppendRequest]
 ) -> list[Any]:
-    """Have requests stored as one batch: they come in while both lanes wait for the lock."""
+    """Have requests stored as one batch: they come in while one before them waits for the lock."""
     async with holder.transaction():
         await holder.execute("SELECT FROM eventstore.log FOR UPDATE")
         first = asyncio.create_task(store.append("first", EventData("T")))
         await until_waiting(referee, 1)
-        second = asyncio.create_task(store.append("second", EventData("T")))
-        await until_waiting(referee, 2)
         batch = asyncio.gather(
             *[store.append_request(request) for request in requests], return_exceptions=True
         )
         await asyncio.sleep(0)
-    await asyncio.gather(first, second)
+    await first
     return await batch
 
 
@@ -77,8 +75,8 @@ async def test_a_bad_request_harms_nobody_but_itself(
         outcomes = await together(store, holder, connection, [*good[:3], poison, *good[3:]])
     assert isinstance(outcomes.pop(3), InvalidInput)
     assert [answer[0].stream_name for answer in outcomes] == [f"s-{n}" for n in range(6)]
-    assert await dense(connection) == 2 + 2 * 6
-    assert (await store.append("after", EventData("T"))).position == 15
+    assert await dense(connection) == 1 + 2 * 6
+    assert (await store.append("after", EventData("T"))).position == 14
 
 
 async def test_without_care_one_bad_request_would_lose_the_whole_batch(connection: Pg) -> None:
@@ -102,4 +100,4 @@ async def test_a_refused_request_harms_nobody_either(
         )
     assert outcomes[0][0].revision == 2
     assert all(isinstance(outcome, RevisionConflict) for outcome in outcomes[1:])
-    assert await dense(connection) == 4
+    assert await dense(connection) == 3

@@ -264,3 +264,17 @@ async def test_a_few_that_come_while_a_batch_is_under_way_are_the_next_batch() -
             ["a"],
             ["b", "c"],
         ]
+
+
+async def test_what_waits_behind_a_dead_line_goes_by_the_other_lane() -> None:
+    lanes = [Carrier(), Carrier()]
+    async with running(*lanes) as appender:
+        first = queued(appender, one("a"))
+        await settle()
+        [dead] = [lane for lane in lanes if lane.batches]
+        [alive] = [lane for lane in lanes if lane is not dead]
+        alive.let_go.release()
+        await asyncio.gather(*queued(appender, one("b"), one("c")))
+        assert [names(batch) for batch in alive.batches] == [["b", "c"]]
+        dead.let_go.release()
+        await asyncio.gather(*first)
