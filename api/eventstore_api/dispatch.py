@@ -130,7 +130,7 @@ class Dispatcher:
             reply = Reply(*problem(error))
         except ClientGoneError:
             return
-        except Exception:
+        except Exception:  # a fault of ours: it goes to the log whole, and to the client as a 500
             logger.exception("%s %s failed", method, path.decode("latin-1"))
             reply = Reply(*problem(HttpError("internal-error", "see the service's log")))
         await _send(reply, receive, send)
