@@ -3,7 +3,8 @@
 import os
 import secrets
 import shutil
-import subprocess
+import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from .account import Account
 from .binaries import Binaries
 from .errors import EmbeddedPostgresError
 from .layout import Layout, own_directory, replace_file
-from .process import die_with_parent
-from .settings import server_environment
+from .process import ServerProcess, describe_exit
 
 SUPERUSER = "postgres"
 
@@ -108,25 +108,21 @@ def _create(layout: Layout, binaries: Binaries, account: Account, *, sync: bool)
 
 
 def _initdb(pgdata: Path, binaries: Binaries, account: Account, *, sync: bool) -> None:
-    initdb = binaries.program("initdb")
-    done = subprocess.run(
-        [initdb, "-D", pgdata, *initdb_options(binaries.major, sync=sync)],
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        env=server_environment(os.environ),
-        user=account.user,
-        group=account.group,
-        extra_groups=account.extra_groups,
-        umask=0o077,
-        start_new_session=True,
-        preexec_fn=die_with_parent(),
-    )
-    if done.returncode != 0:
-        output = done.stdout.decode("utf-8", "replace").strip()
-        raise EmbeddedPostgresError(
-            f"initdb could not create a cluster below {pgdata.parent}"
-            f" (exit code {done.returncode}):\n{output}"
-        )
+    initdb = str(binaries.program("initdb"))
+    command = [initdb, "-D", str(pgdata), *initdb_options(binaries.major, sync=sync)]
+    with tempfile.TemporaryFile() as output:
+        process = ServerProcess(command, account=account, output=output.fileno())
+        try:
+            # In steps: a signal that comes just before a wait begins does not end that wait.
+            while not process.ended(0.2):
+                pass
+        except BaseException:  # Ctrl-C
+            process.end([(signal.SIGKILL, 10.0)])
+            raise
+        if code := process.wait():
+            output.seek(0)
+            said = output.read().decode("utf-8", "replace").strip()
+            raise EmbeddedPostgresError(
+                f"initdb could not create a cluster below {pgdata.parent}"
+                f" ({describe_exit(code)}):\n{said}"
+            )

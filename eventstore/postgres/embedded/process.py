@@ -1,4 +1,4 @@
-"""The server process: started, watched and ended."""
+"""Processes of PostgreSQL, the server and initdb: started, watched and ended."""
 
 import ctypes
 import os
@@ -67,10 +67,11 @@ def describe_exit(code: int) -> str:
 
 
 class ServerProcess:
-    """A running server, with a thread that starts it and waits for its end.
+    """A running server or initdb, with a thread that starts it and waits for its end.
 
     The thread is what makes the server end with the service (`die_with_parent`) and not with
-    whatever thread called `start()`: it lives exactly as long as the server.
+    whatever thread called `start()`: it lives exactly as long as the server. And a Ctrl-C, which
+    only ever interrupts the main thread, cannot leave a process half started.
     """
 
     def __init__(self, command: Sequence[str], *, account: Account, output: int) -> None:
@@ -88,11 +89,16 @@ class ServerProcess:
             self._code.set_result(process.wait())
 
         # A daemon: a service that ends without stop() must not hang on its server.
-        threading.Thread(target=live, name="embedded-postgres", daemon=True).start()
+        thread = threading.Thread(target=live, name="embedded-postgres", daemon=True)
         try:
+            thread.start()
             self._process = started.result()
         except (OSError, subprocess.SubprocessError) as error:
             raise EmbeddedPostgresError(f"cannot run {command[0]}: {error}") from error
+        except BaseException:  # Ctrl-C
+            started.result().kill()
+            self._code.result()
+            raise
 
     @property
     def pid(self) -> int:
