@@ -6,6 +6,7 @@ from eventstore.core.errors import (
     ConditionFailed,
     DuplicateEventId,
     EventStoreError,
+    HistoryRewound,
     InvalidInput,
     LimitExceeded,
     NotFound,
@@ -18,6 +19,7 @@ from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import Limits
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
+from eventstore.feed import Follower
 from eventstore.store import EventStore
 
 __all__ = [
@@ -35,6 +37,8 @@ __all__ = [
     "EventStore",
     "EventStoreError",
     "ExpectedRevision",
+    "Follower",
+    "HistoryRewound",
     "InvalidInput",
     "LimitExceeded",
     "Limits",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from eventstore.core.append import Appended, AppendRequest
@@ -43,8 +43,16 @@ class Appender:
     batch is under way it is stored or not, and nobody is told.
     """
 
-    def __init__(self, lanes: Sequence[Carrier], *, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        lanes: Sequence[Carrier],
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        on_stored: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`on_stored` is told a position up to which events have been committed, after a batch."""
         self._carriers = lanes
+        self._on_stored = on_stored
         self._limits = limits
         self._queue: deque[_Pending] = deque()
         self._queued_bytes = 0
@@ -124,6 +132,8 @@ class Appender:
                     self._busy -= 1
                 for pending, outcome in zip(batch, outcomes, strict=True):
                     _answer(pending, outcome)
+                if stored := [o[-1].position for o in outcomes if isinstance(o, tuple)]:
+                    self._on_stored(max(stored))
             elif self._closing:
                 return
             else:

@@ -19,7 +19,7 @@ from eventstore.core.append import (
     make_request,
 )
 from eventstore.core.batching import columns, outcomes
-from eventstore.core.errors import EventStoreError, NotFound, SchemaMismatch
+from eventstore.core.errors import EventStoreError, NotFound, SchemaMismatch, Unavailable
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
@@ -34,15 +34,20 @@ from eventstore.core.reads import (
 )
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.core.streams import check_stream_name, listing_range
+from eventstore.feed import Feed, Follower
 from eventstore.ids import new_event_ids
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import refused_connection, translate
 from eventstore.postgres.lane import Lane
+from eventstore.postgres.listener import Listener
+from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
 
 PAGE = 1_000
 """Events of one round trip of an unlimited read."""
+RETRY = 0.5
+"""Seconds until a follower looks again whether the database is back."""
 OLDEST_MAJOR = 15
 """Oldest PostgreSQL that the schema works on."""
 
@@ -73,6 +78,9 @@ class EventStore:
         self._statements = statements(schema)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._appender: Appender | None = None
+        self._notifier = Notifier(lambda payload: self._notify(schema, payload))
+        self._feed: Feed | None = None
+        self._listener: Listener | None = None
         self._identity: LogHead | None = None
 
     async def __aenter__(self) -> Self:
@@ -104,8 +112,9 @@ class EventStore:
             await self.close()
             raise
         lanes = [Lane(self._dsn, self._statements["append"]) for _ in range(LANES)]
-        self._appender = Appender(lanes, limits=self.limits)
+        self._appender = Appender(lanes, limits=self.limits, on_stored=self._stored)
         self._appender.start()
+        self._notifier.start()
 
     async def _check_server(self) -> None:
         try:
@@ -117,9 +126,14 @@ class EventStore:
             raise SchemaMismatch(f"PostgreSQL {major} is too old: {OLDEST_MAJOR} to 18 are known")
 
     async def close(self) -> None:
-        """Store what waits, then close every connection. Safe to call again."""
+        """End who follows, store what waits, close every connection. Safe to call again."""
+        if self._feed is not None:
+            await self._feed.close()
+        if self._listener is not None:
+            await self._listener.close()
         if self._appender is not None:
             await self._appender.close()
+        await self._notifier.close()
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await pool.close()
@@ -243,6 +257,70 @@ class EventStore:
         """
         scan = log_scan(query or EventQuery(), after=after, before=before, direction=direction)
         return self._events(scan, limit)
+
+    def follow(
+        self, query: EventQuery | None = None, *, after: int = 0, epoch: int | None = None
+    ) -> AsyncIterator[RecordedEvent]:
+        """Read what `query` means (default: everything) after a position, and on for ever.
+
+        Every event once, in order, also across lost connections and restarts of the database.
+        Ends when the store is closed. Constant memory; holds no connection while it waits. Raises
+        InvalidInput at once for a bad position, and HistoryRewound if the log does not have that
+        position (in that epoch, if given), or loses it by a restore of the database.
+        """
+        return self._follow(self.follower(query, after=after, epoch=epoch))
+
+    async def _follow(self, planned: Follower) -> AsyncIterator[RecordedEvent]:
+        async with planned as follower:
+            while not follower.closed:
+                try:
+                    events = await follower.next()
+                except Unavailable:
+                    await asyncio.sleep(RETRY)
+                    continue
+                for event in events:
+                    yield event
+
+    def follower(
+        self, query: EventQuery | None = None, *, after: int = 0, epoch: int | None = None
+    ) -> Follower:
+        """Plan to follow by hand: pages with a time limit, and a position that moves on."""
+        return Follower(self.start_following(), query, after=after, epoch=epoch)
+
+    def start_following(self) -> Feed:
+        """Start to listen for appends elsewhere; the first follower does so otherwise."""
+        self._pool_or_fail()
+        if self._feed is None:
+            feed = Feed(self, live=lambda: not listener.trouble)
+            listener = Listener(self._dsn, self.schema, wake=feed.wake, notify=self._notify)
+            feed.start()
+            listener.start()
+            self._feed, self._listener = feed, listener
+        return self._feed
+
+    @property
+    def followers(self) -> int:
+        """How many follow now."""
+        return 0 if self._feed is None else self._feed.followers
+
+    def end_followers(self) -> None:
+        """Let everyone who follows end now, and nobody begin; the rest goes on."""
+        if self._feed is not None:
+            self._feed.end_followers()
+
+    @property
+    def following_troubles(self) -> list[str]:
+        """Why followers have to poll, here or in other processes; empty if they need not."""
+        heard = "" if self._listener is None else self._listener.trouble
+        return [trouble for trouble in (heard, self._notifier.trouble) if trouble]
+
+    def _stored(self, position: int) -> None:
+        self._notifier.stored(position)
+        if self._feed is not None:
+            self._feed.wake()
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        await self._fetch("notify", channel, payload)
 
     async def page(self, scan: Scan, limit: int) -> list[RecordedEvent]:
         """Read one page of a scan."""

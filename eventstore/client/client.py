@@ -10,7 +10,6 @@ from uuid import UUID
 
 import httpx
 
-from eventstore.client.backoff import delays
 from eventstore.client.problems import Refusal, refusal
 from eventstore.client.wire import (
     NDJSON,
@@ -29,6 +28,7 @@ from eventstore.core.append import (
     encode_append,
     make_request,
 )
+from eventstore.core.backoff import delays
 from eventstore.core.errors import (
     EventStoreError,
     InvalidInput,

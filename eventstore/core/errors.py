@@ -135,6 +135,33 @@ class OutcomeUnknown(EventStoreError):
         return {"event_ids": list(self.event_ids)}
 
 
+class HistoryRewound(EventStoreError):
+    """The log is not the one that was followed: restored to an earlier state, or another one.
+
+    `position` in `epoch` is where the follower was, `head` in `current_epoch` is where the log
+    ends now. What was built from the log has to be compared or built anew.
+    """
+
+    def __init__(self, position: int, epoch: int, head: int, current_epoch: int) -> None:
+        super().__init__(
+            f"position {position} of epoch {epoch} is not in this log, which is at position {head} "
+            f"of epoch {current_epoch}: its history was rewound, or it is another log"
+        )
+        self.position = position
+        self.epoch = epoch
+        self.head = head
+        self.current_epoch = current_epoch
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "position": self.position,
+            "epoch": self.epoch,
+            "head": self.head,
+            "current_epoch": self.current_epoch,
+        }
+
+
 class SchemaMismatch(EventStoreError):
     """The database's schema is missing, older or newer than this code needs."""
 

@@ -66,6 +66,10 @@ class Scan:
         """Give the same read as of this head: what is appended later is not part of it."""
         return replace(self, before=min(self.before, head + 1))
 
+    def includes(self, event: RecordedEvent) -> bool:
+        """Tell whether the event is between the bounds; not whether it is what is read."""
+        return self.after < (event.revision if self.by_revision else event.position) < self.before
+
     @property
     def is_empty(self) -> bool:
         """Whether no event can be between the bounds."""

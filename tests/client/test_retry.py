@@ -11,7 +11,7 @@ import pytest
 
 from eventstore import EventData, EventStoreError, OutcomeUnknown, RevisionConflict, Unavailable
 from eventstore.client import EventStoreClient
-from eventstore.client.backoff import FIRST_DELAY, LONGEST_DELAY, delays
+from eventstore.core.backoff import FIRST_DELAY, LONGEST_DELAY, delays
 
 Answer = httpx.Response | Exception
 

@@ -19,6 +19,8 @@ PUBLIC = [
     "EventStore",
     "EventStoreError",
     "ExpectedRevision",
+    "Follower",
+    "HistoryRewound",
     "InvalidInput",
     "LimitExceeded",
     "Limits",

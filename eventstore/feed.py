@@ -1,0 +1,264 @@
+"""The feed: one reader of the log's end in a process, however many follow it.
+
+Followers read the log until they reach the tail, then the tail. They pull: nobody keeps a queue
+for them, so one that is slow costs no memory, it only goes back to the log. Nobody who waits
+holds a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Protocol
+
+from eventstore.core.errors import EventStoreError, HistoryRewound, Unavailable
+from eventstore.core.events import RecordedEvent
+from eventstore.core.interest import EVERY_EVENT, keys_of_query
+from eventstore.core.query import EventQuery
+from eventstore.core.reads import LogHead, Scan, log_scan
+from eventstore.core.tail import Tail
+from eventstore.waiters import Waiters
+
+logger: Final = logging.getLogger("eventstore.feed")
+
+PAGE: Final = 500
+"""Most events that a follower is given at once."""
+WARM: Final = 1_000
+"""Events that the tail begins with, so that those who come back find their place in it."""
+POLL_LIVE: Final = 1.0
+"""Seconds between looks at the log while notifications arrive: one may have been lost."""
+POLL_ONLY: Final = 0.1
+"""Seconds between looks at the log while they do not."""
+
+
+class Source(Protocol):
+    """What the feed reads from: `EventStore`."""
+
+    async def head(self) -> LogHead: ...
+    async def page(self, scan: Scan, limit: int) -> list[RecordedEvent]: ...
+
+
+class Feed:
+    """Keeps the tail up to date while anybody follows. `wake` it when something was stored."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        live: Callable[[], bool] = lambda: False,
+        tail: Tail | None = None,
+    ) -> None:
+        """`live` says whether notifications arrive; if not, the log is looked at every 0.1 s."""
+        self.source = source
+        self._live = live
+        self.tail = tail or Tail()
+        self.waiters = Waiters(lambda: self.tail.head)
+        self.rewound: HistoryRewound | None = None
+        """Set anew whenever the log is found rewound: who followed before cannot go on."""
+        self.closing = False
+        self._followers = 0
+        self._epoch = 0
+        self._ready = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def followers(self) -> int:
+        """How many follow now."""
+        return self._followers
+
+    def start(self) -> None:
+        """Start to read. Ends with `close`."""
+        self._task = asyncio.create_task(self._run(), name="eventstore feed")
+
+    def end_followers(self) -> None:
+        """Let every follower end now."""
+        self.closing = True
+        self._ready.set()
+        self.waiters.wake_all()
+
+    async def close(self) -> None:
+        """End every follower and stop reading."""
+        self.end_followers()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def wake(self) -> None:
+        """Look at the log now."""
+        self._woken.set()
+
+    async def join(self) -> None:
+        """Count a follower in, and wait until the tail is there for it."""
+        self._followers += 1
+        self.wake()
+        try:
+            await self._ready.wait()
+        except BaseException:
+            self._followers -= 1
+            raise
+
+    def leave(self) -> None:
+        """Count a follower out."""
+        self._followers -= 1
+
+    async def _run(self) -> None:
+        while True:
+            poll = POLL_LIVE if self._live() else POLL_ONLY
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(poll if self._followers else None):
+                    await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self._look()
+            except Unavailable as error:
+                logger.warning("the log cannot be read, trying again: %s", error)
+                await asyncio.sleep(POLL_LIVE)
+            except EventStoreError:
+                logger.exception("the log cannot be read, trying again")
+                await asyncio.sleep(POLL_LIVE)
+
+    async def _look(self) -> None:
+        if not self._followers:
+            self._ready.clear()
+            return
+        if not self._ready.is_set():
+            await self._begin()
+        while True:
+            # The head is asked for each time: it tells whether the log is still the same one.
+            head = await self.source.head()
+            if head.epoch != self._epoch or head.position < self.tail.head:
+                self._rewound(head)
+                return
+            if head.position == self.tail.head:
+                return
+            scan = log_scan(EventQuery(), after=self.tail.head, before=None, direction="forward")
+            events = await self.source.page(scan, PAGE)
+            self.tail.extend(events)
+            self.waiters.wake(events)
+
+    async def _begin(self) -> None:
+        head = await self.source.head()
+        first = max(0, head.position - WARM)
+        scan = log_scan(EventQuery(), after=first, before=None, direction="forward")
+        self.tail.reset(first)
+        self.tail.extend(await self.source.page(scan.up_to(head.position), WARM))
+        self._epoch = head.epoch
+        self._ready.set()
+
+    def _rewound(self, head: LogHead) -> None:
+        self.rewound = HistoryRewound(self.tail.head, self._epoch, head.position, head.epoch)
+        logger.error("%s", self.rewound)
+        self._ready.clear()  # who comes from now on begins with the log as it is
+        self.waiters.wake_all()
+
+
+class Follower:
+    """One place in the log, moving on. Use as `async with Follower(feed, query, after)`.
+
+    `position` is the place up to which everything that the query means has been given: it moves
+    on also where the query leaves events out.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        query: EventQuery | None = None,
+        *,
+        after: int = 0,
+        epoch: int | None = None,
+    ) -> None:
+        """Plan to follow what `query` means (default: everything) after a position.
+
+        `epoch` is the one in which that position was seen. Raises InvalidInput for a bad bound.
+        """
+        self._feed = feed
+        self._query = query or EventQuery()
+        self._everything = not self._query
+        self._keys = keys_of_query(self._query)
+        self._scan = log_scan(self._query, after=after, before=None, direction="forward")
+        self._epoch = epoch
+        self._rewound = feed.rewound
+        self._begun_at = 0
+        self._checked = False
+        self._joined = False
+        self.position = self._scan.after
+        self.caught_up = False
+        """Whether the head of the moment it began has been reached."""
+
+    async def __aenter__(self) -> Follower:
+        """Begin, after a `check` unless that was done."""
+        if not self._checked:
+            await self.check()
+        await self._feed.join()
+        self._joined = True
+        return self
+
+    async def check(self) -> LogHead:
+        """Raise HistoryRewound if the log does not have that position in that epoch."""
+        self._rewound = self._feed.rewound
+        head = await self._feed.source.head()
+        epoch = head.epoch if self._epoch is None else self._epoch
+        if epoch != head.epoch or self.position > head.position:
+            raise HistoryRewound(self.position, epoch, head.position, head.epoch)
+        self._begun_at = head.position
+        self._checked = True
+        return head
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._joined:
+            self._joined = False
+            self._feed.leave()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store is being closed: nothing more will come."""
+        return self._feed.closing
+
+    async def next(self, timeout: float | None = None) -> list[RecordedEvent]:  # noqa: ASYNC109
+        """Give the next events, at most 500; wait for the first one at the head.
+
+        Gives none when `timeout` seconds have passed (None: no limit), once when the head is
+        reached first, and at once when `closed`. Raises HistoryRewound when the log was rewound,
+        and Unavailable when it cannot be read now: call again later.
+        """
+        feed = self._feed
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        while not feed.closing:
+            if feed.rewound is not self._rewound and feed.rewound is not None:
+                raise feed.rewound
+            seen = feed.tail.after(self.position, PAGE)
+            if seen is None:
+                if events := await self._from_log():
+                    return events
+            elif seen:
+                self.position = seen[-1].position
+                if self._everything:
+                    return seen
+                if matching := [event for event in seen if self._query.matches(event)]:
+                    return matching
+            elif not self.caught_up and self.position >= self._begun_at:
+                self.caught_up = True
+                return []
+            else:
+                left = None if deadline is None else deadline - loop.time()
+                if left is not None and left <= 0:
+                    return []
+                # On its way to the head it looks at everything that comes.
+                keys = self._keys if self.caught_up else (EVERY_EVENT,)
+                reached = await feed.waiters.wait(keys, left)
+                # Behind, if it began at a position that the tail had not reached yet.
+                self.position = max(self.position, reached)
+        return []
+
+    async def _from_log(self) -> list[RecordedEvent]:
+        """Read a page of what lies before the end of the tail."""
+        head = self._feed.tail.head
+        scan = replace(self._scan, after=self.position).up_to(head)
+        events = await self._feed.source.page(scan, PAGE)
+        self.position = events[-1].position if len(events) == PAGE else head
+        return events
