@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from eventstore_api import models
 from eventstore_api.headers import CLOUDEVENT, CLOUDEVENTS, JSON, NDJSON
 from eventstore_api.problems import KINDS, PROBLEM_JSON
+from eventstore_api.sse import SSE
 
 _MODELS: Final = (
     models.Append,
@@ -64,7 +65,7 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
     responses.pop("422", None)
     slugs = {"malformed-request", "unavailable", "internal-error"}
     if path.startswith(("/streams", "/events", "/appends")):
-        slugs |= {"not-acceptable", "invalid-request", "position-not-reached"}
+        slugs |= {"not-acceptable", "invalid-request", "position-not-reached", "history-rewound"}
     if "{" in path and method != "post":
         slugs.add("not-found")
     if method == "post":
@@ -154,6 +155,21 @@ _EVENT_POSITION: Final = _parameter(
     "header",
 )
 
+_FOLLOWING: Final = (
+    _parameter(
+        "Last-Event-ID",
+        {"type": "string", "pattern": "^(0|[1-9][0-9]{0,17})(;epoch=[1-9][0-9]{0,8})?$"},
+        f"For {SSE}: follow on after this event; wins over `after`",
+        "header",
+    ),
+    _parameter(
+        "Prefer",
+        {"type": "string", "pattern": "^wait=[0-9]$"},
+        "Wait so many seconds (60 at most) for an event if the page would be empty, or known",
+        "header",
+    ),
+)
+
 _KNOWN: Final = _parameter(
     "If-None-Match",
     {"type": "string"},
@@ -187,7 +203,7 @@ def _names(name: str, description: str) -> dict[str, Any]:
 
 def _page_response(what: str) -> dict[str, Any]:
     return {
-        "description": f"A page ({JSON}), or everything up to the head ({NDJSON})",
+        "description": f"A page ({JSON}), all up to the head ({NDJSON}), or for ever ({SSE})",
         "headers": {
             "Link": {"schema": {"type": "string"}, "description": 'rel="next" if there is more'},
             **_head_headers(what),
@@ -196,6 +212,7 @@ def _page_response(what: str) -> dict[str, Any]:
             [
                 (JSON, _ref("Page")),
                 (NDJSON, {"type": "string"}),
+                (SSE, {"type": "string"}),
                 (CLOUDEVENTS, {"type": "array", "items": _ref("CloudEvent")}),
             ]
         ),
@@ -254,6 +271,7 @@ def _hot_paths() -> dict[str, Any]:
                     *_read_parameters("revision", -1),
                     _EVENT_POSITION,
                     _KNOWN,
+                    *_FOLLOWING,
                 ],
                 "responses": {
                     "200": _page_response("stream"),
@@ -287,6 +305,7 @@ def _hot_paths() -> dict[str, Any]:
                         '"streams":[]}]}; not together with the four above',
                     ),
                     _EVENT_POSITION,
+                    *_FOLLOWING,
                 ],
                 "responses": {"200": _page_response("log")},
             }

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -161,21 +161,40 @@ async def _send(reply: Reply, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     # An error from here on ends the connection without the last chunk, so that the client sees
     # that the answer is cut short.
-    gone = asyncio.ensure_future(_disconnect(receive))
     try:
-        async with aclosing(reply.body) as chunks:
+        async with _while_connected(receive), aclosing(reply.body) as chunks:
             async for chunk in chunks:
-                if gone.done():  # else the rest would be read for nobody
-                    return
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    finally:
-        gone.cancel()
+    except ClientGoneError:  # the rest would be read for nobody
+        return
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+@asynccontextmanager
+async def _while_connected(receive: Receive) -> AsyncIterator[None]:
+    """End the block with ClientGoneError when the client goes, wherever it waits then."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a request is served by a task
+    left = went = False
+
+    async def watch() -> None:
+        nonlocal went
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if not left:
+            went = True
+            task.cancel()
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if went and task.uncancel() == 0:
+            raise ClientGoneError from None
+        raise
+    finally:
+        left = True
+        watcher.cancel()
 
 
 def body_limit(limits: Limits) -> int:

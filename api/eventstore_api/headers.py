@@ -12,9 +12,13 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 CLOUDEVENT: Final = "application/cloudevents+json"
 CLOUDEVENTS: Final = "application/cloudevents-batch+json"
+LONGEST_WAIT: Final = 60
+"""Seconds that `Prefer: wait` can ask for; more is taken for this."""
 
 _ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,18})"').fullmatch
 _POSITION: Final = re.compile(r"(0|[1-9][0-9]{0,18});\s*epoch=([1-9][0-9]{0,9})").fullmatch
+_EVENT_ID: Final = re.compile(r"(0|[1-9][0-9]{0,18})(?:;\s*epoch=([1-9][0-9]{0,9}))?").fullmatch
+_SECONDS: Final = re.compile(r"[0-9]{1,9}").fullmatch
 _PREFERENCE: Final = re.compile(
     r"""\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+(\s*=\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+|"[^"]*"))?"""
     r"""(\s*;\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+(\s*=\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+|"[^"]*"))?)*\s*"""
@@ -85,11 +89,37 @@ def idempotency_key(headers: Headers) -> str | None:
     return key
 
 
-def check_prefer(headers: Headers) -> None:
-    """Refuse a malformed Prefer. A preference that is not known is ignored (RFC 7240)."""
+def check_prefer(headers: Headers) -> int:
+    """Give the seconds of `Prefer: wait` (0 if there is none, 60 at most), or refuse it.
+
+    A preference that is not known is ignored (RFC 7240).
+    """
     prefer = headers.get(b"prefer")
-    if prefer is not None and not all(map(_PREFERENCE, prefer.split(","))):
-        raise HttpError("malformed-request", f"Prefer is malformed: {prefer[:60]}")
+    if prefer is None:
+        return 0
+    for preference in prefer.split(","):
+        if not _PREFERENCE(preference):
+            raise HttpError("malformed-request", f"Prefer is malformed: {prefer[:60]}")
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait":
+            if not _SECONDS(seconds := value.strip().strip('"')):
+                raise HttpError("malformed-request", f"wait is a number of seconds: {prefer[:60]}")
+            return min(int(seconds), LONGEST_WAIT)
+    return 0
+
+
+def last_event_id(headers: Headers) -> tuple[int, int | None] | None:
+    """Read Last-Event-ID: a position, and the epoch unless it is left out."""
+    value = headers.get(b"last-event-id")
+    if not value:  # a browser that has seen no event sends none, or an empty one
+        return None
+    found = _EVENT_ID(value)
+    if found is None or int(found[1]) >= 2**63:
+        raise HttpError(
+            "malformed-request",
+            f"Last-Event-ID is as an event gave it, like 17;epoch=1: {value[:60]}",
+        )
+    return int(found[1]), None if found[2] is None else int(found[2])
 
 
 def media_type(headers: Headers) -> str:

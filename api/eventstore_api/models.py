@@ -153,7 +153,7 @@ class Root(BaseModel):
 
 
 class Health(BaseModel):
-    status: Literal["live", "ready", "unready"]
+    status: Literal["live", "ready", "degraded", "unready"]
     reasons: list[str]
 
 

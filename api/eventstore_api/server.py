@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -57,6 +59,19 @@ class Protocol(HttpToolsProtocol):
         """Take a connection."""
         super().connection_made(transport)
         self.transport = OneWrite(transport)  # type: ignore[assignment]
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which lets followers end before it waits for its connections to."""
+
+    def __init__(self, config: uvicorn.Config, *, end_followers: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_followers = end_followers
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End in order."""
+        self._end_followers()
+        await super().shutdown(sockets)
 
 
 def server_config(app: ASGIApp, **options: Any) -> uvicorn.Config:

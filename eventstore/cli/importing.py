@@ -10,8 +10,8 @@ from typing import Final
 from eventstore.cli.records import RowError
 from eventstore.cli.rows import Row, appends, row_at
 from eventstore.cli.target import Store
-from eventstore.client.backoff import delays
 from eventstore.core.append import Appended, AppendRequest
+from eventstore.core.backoff import delays
 from eventstore.core.errors import (
     DuplicateEventId,
     EventStoreError,

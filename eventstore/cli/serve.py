@@ -181,11 +181,9 @@ def _private(path: str, flags: int) -> int:
 async def _serve(
     dsn: str, schema: str, listener: socket.socket, address: str, *, access_log: bool
 ) -> None:
-    import uvicorn  # noqa: PLC0415
-
     from eventstore.store import EventStore  # noqa: PLC0415
     from eventstore_api import create_app  # noqa: PLC0415
-    from eventstore_api.server import server_config  # noqa: PLC0415
+    from eventstore_api.server import Server, server_config  # noqa: PLC0415
 
     store = EventStore(dsn, schema=schema)
     # Opened here and not in the lifespan, so that what is wrong is told in one line.
@@ -209,7 +207,8 @@ async def _serve(
             address,
             address,
         )
-        await uvicorn.Server(config).serve(sockets=[listener])
+        store.start_following()
+        await Server(config, end_followers=store.end_followers).serve(sockets=[listener])
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -28,6 +28,8 @@ class Limits:
     """Append requests that may wait in the appender; beyond it they are turned away at once."""
     pending_bytes: int = 64 << 20
     """Bytes that may wait in the appender."""
+    followers: int = 10_000
+    """Responses that follow the log at the same time."""
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -42,7 +42,7 @@ STREAM = "negotiated-1"
         (f"text/html, application/xhtml+xml, {JSON};q=0.9, */*;q=0.8", JSON),
         ("text/html, */*;q=0.1", JSON),
         (f"{NDJSON} ; Q=1.0", NDJSON),
-        (f"text/event-stream, {NDJSON};q=0.1", NDJSON),
+        (f"text/csv, {NDJSON};q=0.1", NDJSON),
     ],
 )
 async def test_a_page_comes_in_the_form_that_is_preferred(
@@ -79,9 +79,7 @@ async def test_one_event_comes_in_the_form_that_is_preferred(
         "/event-types",
     ],
 )
-@pytest.mark.parametrize(
-    "accept", ["text/event-stream", "text/html", f"{JSON};q=0", "*/*;q=0", "json", ""]
-)
+@pytest.mark.parametrize("accept", ["text/csv", "text/html", f"{JSON};q=0", "*/*;q=0", "json", ""])
 async def test_a_form_that_is_not_there_is_not_acceptable(
     shared_http: httpx.AsyncClient, path: str, accept: str
 ) -> None:

@@ -56,5 +56,8 @@ async def ready(store: Store) -> Response:
         reasons.append(str(error))
     if store.pending_appends >= store.limits.pending_appends:
         reasons.append(f"{store.pending_appends} appends wait: the queue is full")
-    body = {"status": "unready" if reasons else "ready", "reasons": reasons}
+    # Followers that have to poll are served all the same, only later.
+    troubles = store.following_troubles
+    status = "unready" if reasons else "degraded" if troubles else "ready"
+    body = {"status": status, "reasons": reasons + troubles}
     return Response(to_json(body), status_code=503 if reasons else 200, media_type=JSON)

@@ -1,11 +1,12 @@
-"""GET /streams/{stream_name} and GET /events: a page, or everything up to the head."""
+"""GET /streams/{stream_name} and GET /events: a page, everything up to the head, or for ever."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from urllib.parse import parse_qsl, urlencode
 
-from eventstore import EventStore, NotFound
+from eventstore import EventQuery, EventStore, NotFound, Unavailable
 from eventstore.core.reads import END, Scan, log_scan, stream_scan
 from eventstore_api.cloudevents import cloudevents_json
 from eventstore_api.dispatch import Reply, Request
@@ -17,13 +18,15 @@ from eventstore_api.headers import (
     check_prefer,
     event_position,
     knows,
+    last_event_id,
     negotiate,
 )
 from eventstore_api.parameters import Parameters
 from eventstore_api.problems import HttpError
+from eventstore_api.sse import HEADERS, SSE, stream
 from eventstore_api.wire import ndjson, page_json
 
-_OFFERED = (JSON, NDJSON, CLOUDEVENTS)
+_OFFERED = (JSON, NDJSON, CLOUDEVENTS, SSE)
 _CACHING = {"cache-control": "no-cache", "vary": "accept"}
 STREAM_PARAMETERS = ("after", "before", "direction", "limit")
 LOG_PARAMETERS = (*STREAM_PARAMETERS, "category", "stream", "type", "tag", "query")
@@ -39,7 +42,7 @@ class ReadRoutes:
         """Read the stream in the path, between two revisions."""
         store = self._store()
         parameters = Parameters(request.query_string, STREAM_PARAMETERS)
-        check_prefer(request.headers)
+        wait = check_prefer(request.headers)
         scan = stream_scan(
             request.name,
             after=parameters.integer("after", -1, END),
@@ -48,10 +51,15 @@ class ReadRoutes:
         )
         form = negotiate(request.headers, _OFFERED)
         await check_event_position(store, request.headers)
+        query = EventQuery(streams=[request.name])
+        if form == SSE:
+            return await self._follow(request, parameters, query, revision=scan.after)
+        if waits := bool(wait) and not scan.backward and form != NDJSON:
+            await self._wait(scan, query, wait, known=request.headers)
         head = await store.stream_head(request.name)
         if head is None:
             raise NotFound(f"there is no stream {request.name!r}")
-        headers = {"content-type": form, "etag": f'"{head}"', **_CACHING}
+        headers = {"content-type": form, "etag": f'"{head}"', **_CACHING, **_applied(waits, wait)}
         if knows(request.headers, headers["etag"]):
             return Reply(304, {**_CACHING, "etag": headers["etag"]}, b"")
         return await self._reply(request, parameters, scan.up_to(head), head, headers)
@@ -60,18 +68,81 @@ class ReadRoutes:
         """Read the log between two positions, filtered."""
         store = self._store()
         parameters = Parameters(request.query_string, LOG_PARAMETERS)
-        check_prefer(request.headers)
+        wait = check_prefer(request.headers)
+        query = parameters.query(store.limits)
         scan = log_scan(
-            parameters.query(store.limits),
+            query,
             after=parameters.integer("after", 0, END),
             before=parameters.integer("before", 0, END),
             direction=parameters.direction(),
         )
         form = negotiate(request.headers, _OFFERED)
+        if form == SSE:
+            await check_event_position(store, request.headers)
+            return await self._follow(request, parameters, query, position=scan.after)
+        if waits := bool(wait) and not scan.backward and form != NDJSON:
+            await self._wait(scan, query, wait)
         head = (await check_event_position(store, request.headers)) or (await store.head()).position
-        headers = {"content-type": form, **_CACHING}
+        headers = {"content-type": form, **_CACHING, **_applied(waits, wait)}
         headers["event-position"] = f"{head};epoch={store.epoch}"
         return await self._reply(request, parameters, scan.up_to(head), head, headers)
+
+    async def _follow(
+        self,
+        request: Request,
+        parameters: Parameters,
+        query: EventQuery,
+        *,
+        position: int = 0,
+        revision: int = -1,
+    ) -> Reply:
+        store = self._store()
+        for name in ("before", "direction", "limit"):
+            if parameters.one(name) is not None:
+                raise HttpError(
+                    "malformed-request", f"{SSE} goes forward and has no end: leave {name} out"
+                )
+        epoch = None
+        resumed = last_event_id(request.headers)
+        if resumed is not None:  # a browser comes back with the same address
+            (position, epoch), revision = resumed, -1
+        elif revision >= 0:
+            position = await self._position_of(request.name, revision)
+        if store.followers >= store.limits.followers:
+            raise Unavailable(f"{store.followers} follow already: the most that this service takes")
+        follower = store.follower(query, after=position, epoch=epoch)
+        head = await follower.check()
+        headers = HEADERS | {"event-position": f"{head.position};epoch={head.epoch}"}
+        return Reply(200, headers, stream(follower, head.epoch))
+
+    async def _position_of(self, stream_name: str, revision: int) -> int:
+        async for event in self._store().read_stream(stream_name, after=revision - 1, limit=1):
+            return event.position
+        head = await self._store().stream_head(stream_name)
+        raise HttpError(
+            "position-not-reached",
+            f"stream {stream_name!r} has no revision {revision}",
+            head=head,
+        )
+
+    async def _wait(
+        self, scan: Scan, query: EventQuery, seconds: int, *, known: Headers | None = None
+    ) -> None:
+        """Wait until the page is not empty (and not known to the client), or the time is over."""
+        store = self._store()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        # The head first: what is stored after it wakes the follower.
+        follower = store.follower(query, after=(await store.head()).position)
+        head = None if known is None else await store.stream_head(query.any_of[0].streams[0])
+        seen = known is not None and head is not None and knows(known, f'"{head}"')
+        if not seen and await store.page(scan, 1):
+            return
+        async with follower:
+            while not follower.closed and (left := deadline - loop.time()) > 0:
+                events = await follower.next(left)
+                if any(scan.includes(event) for event in events):
+                    return
 
     async def _reply(
         self,
@@ -92,6 +163,10 @@ class ReadRoutes:
         if headers["content-type"] == CLOUDEVENTS:
             return Reply(200, headers, cloudevents_json(events, str(store.store_id)))
         return Reply(200, headers, page_json(events, head))
+
+
+def _applied(waits: bool, seconds: int) -> dict[str, str]:
+    return {"preference-applied": f"wait={seconds}"} if waits else {}
 
 
 async def _lines(store: EventStore, scan: Scan, limit: int | None) -> AsyncGenerator[bytes]:

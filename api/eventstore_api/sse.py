@@ -1,0 +1,90 @@
+"""Server-sent events: the log as a response that does not end.
+
+Written here rather than by a library: a frame is made once for all followers and sent as bytes,
+and what a library would add (pings, an end at shutdown) needs the follower's position anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final
+
+from eventstore import EventStoreError, Follower, HistoryRewound, RecordedEvent, Unavailable
+from eventstore_api.wire import encode, event_json
+
+SSE: Final = "text/event-stream"
+KEEP_ALIVE: Final = 15.0
+"""Seconds of silence after which a comment is sent."""
+RETRY: Final = 1_000
+"""Milliseconds after which a client comes back when the line broke."""
+CHUNK: Final = 100
+"""Events of one piece of the response."""
+HEADERS: Final = {
+    "content-type": SSE,
+    # Nothing between here and the client may collect events before it passes them on.
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+    "vary": "accept",
+}
+
+
+async def stream(follower: Follower, epoch: int) -> AsyncGenerator[bytes]:
+    """Write what a follower is given, until the client or the service goes.
+
+    An event's `id` is its position and the epoch, as in Event-Position, so that a client that
+    comes back with it after a restore is told. At a keep-alive the `id` moves on to where a
+    sparse filter has got to: an id without data is remembered, and no event to its reader.
+    """
+    yield b"retry: %d\n\n" % RETRY
+    caught_up = False
+    async with follower:
+        while True:
+            try:
+                events = await follower.next(KEEP_ALIVE)
+            except Unavailable:  # the database is away: what is said next is that we are not
+                events = []
+            except HistoryRewound as rewound:
+                yield control("rewound", {**rewound.facts})
+                return
+            except EventStoreError as error:
+                yield control("failed", {"detail": str(error)})
+                return
+            if follower.closed:
+                yield control("shutdown", {"head": follower.position})
+                return
+            for first in range(0, len(events), CHUNK):
+                yield frames(events[first : first + CHUNK], epoch)
+            if events:
+                continue
+            if follower.caught_up and not caught_up:
+                caught_up = True
+                yield _id(follower.position, epoch) + control(
+                    "caught-up", {"head": follower.position}
+                )
+            else:
+                yield b": keep-alive\n" + _id(follower.position, epoch) + b"\n"
+
+
+def frames(events: Sequence[RecordedEvent], epoch: int) -> bytes:
+    """Give events as frames. Each is written once and kept with its event."""
+    return b"".join([_frame(event, epoch) for event in events])
+
+
+def control(name: str, facts: dict[str, object]) -> bytes:
+    """Give a frame that is no event of the log: its data has no `type`."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), encode(facts))
+
+
+def _frame(event: RecordedEvent, epoch: int) -> bytes:
+    kept: bytes | None = event.__dict__.get("sse")
+    if kept is None:
+        kept = (
+            f"id: {event.position};epoch={epoch}\nevent: {event.event_type}\n"
+            f"data: {event_json(event)}\n\n"
+        ).encode()
+        event.__dict__["sse"] = kept
+    return kept
+
+
+def _id(position: int, epoch: int) -> bytes:
+    return b"id: %d;epoch=%d\n" % (position, epoch)

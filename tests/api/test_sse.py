@@ -1,0 +1,208 @@
+"""Server-sent events over a real socket: history, the head, what comes, and coming back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from tests.api.rest import append, appended, problem
+from tests.fix_database import Pg
+from tests.fix_waiting import DEADLINE
+
+SSE = {"accept": "text/event-stream"}
+
+
+class Frame(NamedTuple):
+    """A frame as a browser understands it."""
+
+    event: str
+    data: Any
+    id: str
+
+
+class Stream:
+    """An open response, frame by frame."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer = answer
+        self._lines = answer.aiter_lines()
+
+    async def frame(self) -> Frame | None:
+        """Give the next frame; None at the end."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(DEADLINE):
+            async for line in self._lines:
+                if line:
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                elif "data" in fields:
+                    data = json.loads(fields["data"])
+                    return Frame(fields.get("event", "message"), data, fields.get("id", ""))
+                else:
+                    fields.clear()
+        return None
+
+    async def until(self, event: str) -> list[Frame]:
+        """Give every frame up to one of this kind."""
+        frames = []
+        while (frame := await self.frame()) is not None:
+            frames.append(frame)
+            if frame.event == event:
+                return frames
+        raise AssertionError(f"the stream ended without {event}: {frames}")
+
+
+@pytest.fixture
+async def http(address: tuple[str, int]) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url="http://{}:{}".format(*address), timeout=DEADLINE) as own:
+        yield own
+
+
+@asynccontextmanager
+async def following(http: httpx.AsyncClient, path: str, **headers: str) -> AsyncIterator[Stream]:
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with http.stream("GET", path, headers=SSE | headers) as answer:
+        if answer.status_code != 200:
+            await answer.aread()
+        yield Stream(answer)
+
+
+async def test_history_then_caught_up_then_what_comes(
+    http: httpx.AsyncClient, connection: Pg
+) -> None:
+    await appended(http, "order-1", 3)
+    async with following(http, "/events") as stream:
+        headers = stream.answer.headers
+        assert headers["content-type"] == "text/event-stream"
+        assert "no-transform" in headers["cache-control"]
+        *history, head = await stream.until("caught-up")
+        assert [frame.data["position"] for frame in history] == [1, 2, 3]
+        assert [frame.id for frame in history] == ["1;epoch=1", "2;epoch=1", "3;epoch=1"]
+        page = (await http.get("/events")).json()["events"]
+        assert [frame.data for frame in history] == page
+        assert [frame.event for frame in history] == [event["type"] for event in page]
+        assert head == Frame("caught-up", {"head": 3}, "3;epoch=1")
+        await append(http, "order-2")
+        await connection.execute("SELECT eventstore.append('order-3', 'ByHand')")
+        live = [await stream.frame(), await stream.frame()]
+        assert [frame and frame.data["position"] for frame in live] == [4, 5]
+
+
+@pytest.mark.parametrize("given", ["2;epoch=1", "2"])
+@pytest.mark.parametrize("path", ["/events", "/events?after=1", "/streams/order-1"])
+async def test_comes_back_where_it_was(http: httpx.AsyncClient, path: str, given: str) -> None:
+    await appended(http, "order-1", 4)
+    async with following(http, path, last_event_id=given) as stream:
+        frames = await stream.until("caught-up")
+        assert [frame.data["position"] for frame in frames[:-1]] == [3, 4]
+
+
+async def test_a_stream_is_followed_by_revision_and_need_not_exist_yet(
+    http: httpx.AsyncClient,
+) -> None:
+    await appended(http, "other-1", 2)
+    await appended(http, "order-1", 3)
+    async with following(http, "/streams/order-1?after=1") as stream:
+        frames = await stream.until("caught-up")
+        assert [frame.data["revision"] for frame in frames[:-1]] == [2]
+    async with following(http, "/streams/new-1") as stream:
+        assert len(await stream.until("caught-up")) == 1
+        await append(http, "other-1")
+        await append(http, "new-1")
+        frame = await stream.frame()
+        assert frame is not None
+        assert (frame.data["stream"], frame.data["revision"]) == ("new-1", 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "slug"),
+    [
+        ("/events", {"last_event_id": "x"}, 400, "malformed-request"),
+        ("/events", {"last_event_id": "-1"}, 400, "malformed-request"),
+        ("/events", {"last_event_id": "9" * 30}, 400, "malformed-request"),
+        ("/events", {"last_event_id": "4;epoch=1"}, 409, "history-rewound"),
+        ("/events", {"last_event_id": "1;epoch=2"}, 409, "history-rewound"),
+        ("/events?after=4", {}, 409, "history-rewound"),
+        ("/events?limit=1", {}, 400, "malformed-request"),
+        ("/events?before=3", {}, 400, "malformed-request"),
+        ("/events?direction=forward", {}, 400, "malformed-request"),
+        ("/streams/order-1?after=3", {}, 409, "position-not-reached"),
+        ("/streams/order-1?limit=3", {}, 400, "malformed-request"),
+    ],
+)
+async def test_what_cannot_be_followed_is_refused(
+    http: httpx.AsyncClient, path: str, headers: dict[str, str], status: int, slug: str
+) -> None:
+    await appended(http, "order-1", 3)
+    async with following(http, path, **headers) as stream:
+        problem(stream.answer, status, slug)
+
+
+async def test_an_event_may_be_called_as_a_control_frame_is(http: httpx.AsyncClient) -> None:
+    await http.post("/streams/a", json={"type": "caught-up"})
+    async with following(http, "/events") as stream:
+        frames = await stream.until("caught-up") + await stream.until("caught-up")
+    assert [frame.data.get("type") for frame in frames] == ["caught-up", None]
+
+
+async def test_a_restore_ends_the_stream_and_says_so(
+    http: httpx.AsyncClient, connection: Pg
+) -> None:
+    await appended(http, "order-1", 1)
+    async with following(http, "/events") as stream:
+        await stream.until("caught-up")
+        await connection.execute("SELECT eventstore.begin_epoch()")
+        rewound = await stream.until("rewound")
+        assert rewound[-1].data["current_epoch"] == 2
+        assert await stream.frame() is None
+
+
+async def test_an_empty_page_waits_for_an_event(http: httpx.AsyncClient) -> None:
+    await appended(http, "order-1", 1)
+    for path in ("/events?after=1&stream=order-1", "/streams/order-1?after=0"):
+        started = asyncio.Event()
+
+        async def wait(path: str = path, started: asyncio.Event = started) -> httpx.Response:
+            started.set()
+            return await http.get(path, headers={"prefer": "wait=20"})
+
+        head = (await http.get("/")).json()["head"]
+        waiting = asyncio.ensure_future(wait(path.replace("after=1", f"after={head}")))
+        await started.wait()
+        await append(http, "other-1")
+        await append(http, "order-1")
+        answer = await waiting
+        assert [event["stream"] for event in answer.json()["events"]][:1] == ["order-1"]
+        assert answer.headers["preference-applied"] == "wait=20"
+
+
+async def test_a_known_head_waits_for_a_newer_one(http: httpx.AsyncClient) -> None:
+    await appended(http, "order-1", 1)
+    known = {"if-none-match": '"0"', "prefer": "wait=20"}
+    waiting = asyncio.ensure_future(http.get("/streams/order-1?after=-1", headers=known))
+    await append(http, "order-1")
+    answer = await waiting
+    assert answer.status_code == 200
+    assert answer.headers["etag"] == '"1"'
+
+
+async def test_a_wait_that_is_over_gives_what_there_is(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/events", headers={"prefer": "wait=0"})
+    assert answer.json() == {"events": [], "head": 0}
+    answer = await http.get("/events", headers={"prefer": "wait=1"})
+    assert answer.json() == {"events": [], "head": 0}
+    assert answer.headers["preference-applied"] == "wait=1"
+    answer = await http.get("/streams/none", headers={"prefer": "wait=1"})
+    problem(answer, 404, "not-found")
+
+
+@pytest.mark.parametrize("prefer", ["wait", "wait=x", "wait=-1", "wait=1.5", 'wait="'])
+async def test_a_malformed_wait_is_refused(http: httpx.AsyncClient, prefer: str) -> None:
+    answer = await http.get("/events", headers={"prefer": prefer})
+    problem(answer, 400, "malformed-request")
