@@ -63,6 +63,21 @@ def test_a_stop_ends_everything_in_order(
 
 
 @needs_proc
+def test_a_stop_ends_who_follows_and_tells_them(service: Service, data_dir: Path) -> None:
+    append(service.url)
+    with httpx.stream(
+        "GET", f"{service.url}/events", headers={"accept": "text/event-stream"}, timeout=60
+    ) as answer:
+        lines = answer.iter_lines()
+        assert "event: caught-up" in lines
+        service.process.send_signal(signal.SIGTERM)
+        assert list(lines) == ['data: {"head":1}', "", "event: shutdown", 'data: {"head":1}', ""]
+    assert service.wait() == 0, service.output
+    assert processes_in(data_dir) == set()
+    assert "Traceback" not in service.output
+
+
+@needs_proc
 def test_an_impatient_stop_is_in_order_too(service: Service, data_dir: Path) -> None:
     append(service.url)
     with contextlib.suppress(ProcessLookupError):
