@@ -60,5 +60,6 @@ COMMENT ON FUNCTION eventstore.read_all IS 'Events of the log after a position, 
 COMMENT ON FUNCTION eventstore.matching_v1 IS 'Positions between two positions that match {"any_of": [{"streams": [], "categories": [], "types": [], "tags": []}]}, oldest first';
 COMMENT ON FUNCTION eventstore.matching_backward_v1 IS 'The same, newest first';
 COMMENT ON FUNCTION eventstore.query_paths_v1 IS 'Part of matching_v1: the index path of each value of a query';
+COMMENT ON FUNCTION eventstore.query_fault_v1 IS 'Part of append_v1: what is wrong with a query, NULL if nothing is';
 COMMENT ON FUNCTION eventstore.begin_epoch IS 'For the owner, after a restore from an older backup: positions that clients remember from before are refused from now on';
 COMMENT ON FUNCTION eventstore.refuse_change IS 'Trigger: refuses UPDATE, DELETE and TRUNCATE of the log';
