@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Self
 
 from tests.fix_database import Pg
 
@@ -47,6 +47,40 @@ async def until_waiting(connection: Pg, count: int = 1) -> list[int]:
 
     await until(enough, f"{count} backends that wait for a lock")
     return pids
+
+
+class Heard:
+    """The payloads that a connection hears on a channel, in the order of their commits."""
+
+    def __init__(self, connection: Pg, channel: str) -> None:
+        self.payloads: list[str] = []
+        self._connection = connection
+        self._channel = channel
+        self._more = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self._connection.add_listener(self._channel, self._hear)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.remove_listener(self._channel, self._hear)
+
+    async def reach(self, mark: str) -> list[str]:
+        """Notify of a mark and wait until it is heard; give everything that was heard so far.
+
+        A database gives its notifications in the order of the commits, so what was committed
+        before the mark is heard before it.
+        """
+        await self._connection.execute("SELECT pg_notify($1, $2)", self._channel, mark)
+        async with asyncio.timeout(DEADLINE):
+            while mark not in self.payloads:
+                self._more.clear()
+                await self._more.wait()
+        return self.payloads
+
+    def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        self.payloads.append(str(payload))
+        self._more.set()
 
 
 async def dense(connection: Pg) -> int:

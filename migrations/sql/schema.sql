@@ -50,6 +50,9 @@ BEGIN
             ARRAY[append.data], ARRAY[append.metadata], ARRAY[_tags::text],
             append.event_id IS NOT NULL) AS r;
     _facts := _result.facts::text;
+    IF _result.outcome = 'appended' THEN
+        PERFORM pg_notify('eventstore', _result.position::text);
+    END IF;
     CASE _result.outcome
     WHEN 'appended', 'replayed' THEN
         RETURN QUERY SELECT _result.position, _result.revision, _result.outcome = 'replayed';
@@ -71,7 +74,7 @@ ALTER FUNCTION eventstore.append(stream_name text, event_type text, data jsonb, 
 -- Name: FUNCTION append(stream_name text, event_type text, data jsonb, metadata jsonb, expected_revision bigint, event_id uuid, tags text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.append(stream_name text, event_type text, data jsonb, metadata jsonb, expected_revision bigint, event_id uuid, tags text[]) IS 'Append one event: SELECT eventstore.append(''order-1'', ''OrderPlaced'', ''{"total": 12}''). expected_revision: that revision, -1 no stream, -3 stream exists, NULL any. Give event_id to make a retry safe';
+COMMENT ON FUNCTION eventstore.append(stream_name text, event_type text, data jsonb, metadata jsonb, expected_revision bigint, event_id uuid, tags text[]) IS 'Append one event: SELECT eventstore.append(''order-1'', ''OrderPlaced'', ''{"total": 12}''). expected_revision: that revision, -1 no stream, -3 stream exists, NULL any. Give event_id to make a retry safe. Notifies followers on the channel eventstore (payload: the position), so its transaction fails while the notification queue is full (SELECT pg_notification_queue_usage()); append with append_v1 then, which does not notify';
 
 --
 -- Name: append_refusals_v1(integer[], text[], bigint[], bigint[], boolean[], integer[], uuid[], boolean, integer[], jsonb[], bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -168,8 +171,24 @@ DECLARE
     _base        bigint[];   -- its first event's position less 1 less _start; NULL: _head for all
     _result      jsonb[];    -- if not live: {outcome, first_revision, revision, position, facts}
     _well_formed boolean;
+    _fault       text;
     _now         timestamptz;
 BEGIN
+    IF _condition_request IS NOT NULL OR _condition_query IS NOT NULL THEN
+        -- A condition that cannot be understood would find nothing, and so hold.
+        SELECT CASE WHEN c.request = ANY (_append_request) THEN
+                    CASE WHEN c.after IS NULL THEN 'a position to look after is needed'
+                         ELSE eventstore.query_fault_v1(c.query) END
+               ELSE 'it is for no request of the batch' END
+          INTO _fault
+          FROM unnest(_condition_request, _condition_query, _condition_after) AS c(request, query, after)
+         ORDER BY 1 NULLS LAST LIMIT 1;
+        IF _fault IS NOT NULL THEN
+            RAISE EXCEPTION 'append condition: %', _fault USING ERRCODE = 'ST004',
+                DETAIL = jsonb_build_object('problem', 'append condition: ' || _fault);
+        END IF;
+    END IF;
+
     PERFORM FROM eventstore.log FOR UPDATE;
 
     SELECT (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e),
@@ -420,6 +439,51 @@ ALTER FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigin
 --
 
 COMMENT ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) IS 'Positions between two positions that match {"any_of": [{"streams": [], "categories": [], "types": [], "tags": []}]}, oldest first';
+
+--
+-- Name: query_fault_v1(jsonb); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.query_fault_v1(_query jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT CASE
+           WHEN jsonb_typeof(_query) IS DISTINCT FROM 'object' THEN '$: an object is needed'
+           WHEN jsonb_typeof(_query -> 'any_of') IS DISTINCT FROM 'array' OR _query -> 'any_of' = '[]'
+                THEN '$.any_of: a list of at least one item is needed'
+           WHEN _query - 'any_of' <> '{}' THEN
+                (SELECT format('$: unknown member "%s"; known: any_of', min(k.name))
+                   FROM jsonb_object_keys(_query - 'any_of') AS k(name))
+           ELSE (
+                SELECT format('$.any_of[%s]%s', i.n - 1, f.fault)
+                  FROM jsonb_array_elements(_query -> 'any_of') WITH ORDINALITY AS i(item, n)
+                 CROSS JOIN LATERAL (
+                    SELECT ': an object is needed' WHERE jsonb_typeof(i.item) <> 'object'
+                    UNION ALL
+                    SELECT CASE
+                           WHEN d.name NOT IN ('streams', 'categories', 'types', 'tags') THEN
+                                format(': unknown member "%s"; known: streams, categories, types, tags', d.name)
+                           WHEN jsonb_typeof(d.value) <> 'array'
+                                THEN format('.%s: a list of texts is needed', d.name)
+                           WHEN jsonb_path_exists(d.value, 'strict $[*] ? (@.type() != "string")')
+                                THEN format('.%s: a list of texts is needed', d.name)
+                           END
+                      FROM jsonb_each(CASE jsonb_typeof(i.item) WHEN 'object' THEN i.item ELSE '{}' END)
+                           AS d(name, value)
+                 ) AS f(fault)
+                 WHERE f.fault IS NOT NULL
+                 ORDER BY i.n, f.fault LIMIT 1)
+           END
+$_$;
+
+ALTER FUNCTION eventstore.query_fault_v1(_query jsonb) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION query_fault_v1(_query jsonb); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.query_fault_v1(_query jsonb) IS 'Part of append_v1: what is wrong with a query, NULL if nothing is';
 
 --
 -- Name: query_paths_v1(jsonb); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1083,6 +1147,12 @@ REVOKE ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _befo
 GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) TO eventstore_reader;
 GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION query_fault_v1(_query jsonb); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.query_fault_v1(_query jsonb) FROM PUBLIC;
 
 --
 -- Name: FUNCTION query_paths_v1(_query jsonb); Type: ACL; Schema: eventstore; Owner: eventstore_owner

@@ -13,6 +13,7 @@ def upgrade() -> None:
     run_file("functions/query_paths_v1.sql")
     run_file("functions/matching_v1.sql")
     run_file("functions/matching_backward_v1.sql")
+    run_file("functions/query_fault_v1.sql")
     run_file("functions/append_refusals_v1.sql")
     run_file("functions/append_v1.sql")
     run_file("functions/append.sql")

@@ -85,6 +85,93 @@ async def test_arrays_that_do_not_fit_together_are_refused(
     assert await dense(connection) == 0
 
 
+CONDITION = APPEND.strip().removesuffix(")") + ", $11::int[], $12::text[]::jsonb[], $13::bigint[])"
+
+
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        (None, "$: an object is needed"),
+        ("null", "$: an object is needed"),
+        ("[]", "$: an object is needed"),
+        ('"any_of"', "$: an object is needed"),
+        ("{}", "$.any_of: a list of at least one item is needed"),
+        ('{"types": ["T"]}', "$.any_of: a list of at least one item is needed"),
+        ('{"any_of": null}', "$.any_of: a list of at least one item is needed"),
+        ('{"any_of": []}', "$.any_of: a list of at least one item is needed"),
+        ('{"any_of": {}}', "$.any_of: a list of at least one item is needed"),
+        ('{"any_of": "T"}', "$.any_of: a list of at least one item is needed"),
+        ('{"any_of": [{}], "type": 1}', '$: unknown member "type"; known: any_of'),
+        ('{"any_of": ["T"]}', "$.any_of[0]: an object is needed"),
+        ('{"any_of": [null]}', "$.any_of[0]: an object is needed"),
+        ('{"any_of": [[{}]]}', "$.any_of[0]: an object is needed"),
+        ('{"any_of": [{}, 1]}', "$.any_of[1]: an object is needed"),
+        ('{"any_of": [{"type": ["T"]}]}', '$.any_of[0]: unknown member "type"; known: streams, '),
+        ('{"any_of": [{"types": "T"}]}', "$.any_of[0].types: a list of texts is needed"),
+        ('{"any_of": [{"types": null}]}', "$.any_of[0].types: a list of texts is needed"),
+        ('{"any_of": [{"tags": {}}]}', "$.any_of[0].tags: a list of texts is needed"),
+        ('{"any_of": [{"tags": ["a", 1]}]}', "$.any_of[0].tags: a list of texts is needed"),
+        ('{"any_of": [{"streams": [null]}]}', "$.any_of[0].streams: a list of texts is needed"),
+        ('{"any_of": [{}, {"categories": [["a"]]}]}', "$.any_of[1].categories: a list of texts"),
+    ],
+)
+async def test_a_condition_that_is_not_understood_is_refused(
+    connection: Pg, query: str | None, fault: str
+) -> None:
+    good = '{"any_of": [{"types": ["Other"]}]}'
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await connection.fetch(CONDITION, *arguments(), [1, 2], [good, query], [0, 0])
+    assert refused.value.sqlstate == "ST004"
+    assert f"append condition: {fault}" in str(refused.value)
+    error = translate(refused.value)
+    assert isinstance(error, InvalidInput)
+    assert f"append condition: {fault}" in str(error)
+    assert await dense(connection) == 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "query", "after", "fault"),
+    [
+        ([1], None, [0], "an object is needed"),
+        ([1, 2], ["{}"], [0, 0], "is needed"),
+        (None, ['{"any_of": [{}]}'], [0], "no request"),
+        ([3], ['{"any_of": [{}]}'], [0], "no request"),
+        ([None], ['{"any_of": [{}]}'], [0], "no request"),
+        ([1], ['{"any_of": [{}]}'], [None], "a position"),
+        ([1], ['{"any_of": [{}]}'], None, "a position"),
+    ],
+)
+async def test_a_condition_that_lacks_a_part_is_refused(
+    connection: Pg,
+    request_: list[int | None] | None,
+    query: list[str] | None,
+    after: list[int | None] | None,
+    fault: str,
+) -> None:
+    with pytest.raises(asyncpg.PostgresError, match=fault) as refused:
+        await connection.fetch(CONDITION, *arguments(), request_, query, after)
+    assert refused.value.sqlstate == "ST004"
+    assert await dense(connection) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "outcome"),
+    [
+        ('{"any_of": [{}]}', "condition_failed"),
+        ('{"any_of": [{"types": [], "tags": []}]}', "condition_failed"),
+        ('{"any_of": [{"types": ["Other"]}, {"types": ["T"]}]}', "condition_failed"),
+        ('{"any_of": [{"streams": ["a"], "categories": ["a"]}]}', "condition_failed"),
+        ('{"any_of": [{"types": ["Other"], "tags": ["t"]}]}', "appended"),
+    ],
+)
+async def test_a_condition_that_is_understood_is_looked_up(
+    connection: Pg, query: str, outcome: str
+) -> None:
+    await connection.fetch(APPEND, *arguments())
+    rows = await connection.fetch(CONDITION, *arguments(), [1], [query], [0])
+    assert [row["outcome"] for row in rows] == [outcome, "appended"]
+
+
 small = st.none() | st.integers(-3, 4)
 names = st.sampled_from(["a", "b", "", None])
 

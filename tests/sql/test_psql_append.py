@@ -11,8 +11,9 @@ import pytest
 
 from eventstore import EventData, EventQuery, EventStore, RevisionConflict
 from eventstore.core.errors import refusal_from
-from tests.fix_database import Psql
+from tests.fix_database import Pg, Psql
 from tests.fix_psql import Run
+from tests.fix_waiting import Heard
 
 
 def refusal(sql: Psql, statement: str) -> tuple[str | None, dict[str, Any]]:
@@ -156,3 +157,23 @@ def test_an_empty_store_has_empty_views_and_a_head_of_0(sql: Psql) -> None:
     for view in ("streams", "categories", "event_types"):
         assert sql.execute(f"SELECT * FROM eventstore.{view}".encode()).fetchall() == []
     assert one(sql, "SELECT head, head_recorded_at FROM eventstore.health") == (0, None)
+
+
+async def test_an_append_notifies_of_its_position_at_commit(connection: Pg, sql: Psql) -> None:
+    async with Heard(connection, "eventstore") as heard:
+        with sql.transaction():
+            sql.execute("SELECT eventstore.append('a', 'T')")
+            sql.execute("SELECT eventstore.append('b', 'T')")
+            await heard.reach("within")
+        assert await heard.reach("after") == ["within", "1", "2", "after"]
+
+
+async def test_nothing_that_is_not_stored_notifies(connection: Pg, sql: Psql) -> None:
+    retry = f"SELECT eventstore.append('a', 'T', event_id => '{uuid.uuid4()}')".encode()
+    sql.execute(retry)
+    async with Heard(connection, "eventstore") as heard:
+        with sql.transaction(force_rollback=True):
+            sql.execute("SELECT eventstore.append('a', 'T')")
+        sql.execute(retry)
+        refusal(sql, "SELECT eventstore.append('a', 'T', expected_revision => -1)")
+        assert await heard.reach("end") == ["end"]

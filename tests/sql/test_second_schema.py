@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from eventstore import EventData, EventStore, InvalidInput, SchemaMismatch
@@ -9,8 +10,9 @@ from eventstore.postgres.errors import AccessDenied
 from eventstore.postgres.schema import migrate
 from eventstore.postgres.statements import statements
 from eventstore.sync import SyncEventStore
-from tests.fix_database import Psql
+from tests.fix_database import Pg, Psql
 from tests.fix_psql import Login
+from tests.fix_waiting import Heard
 
 
 @pytest.fixture
@@ -49,6 +51,16 @@ def test_nothing_of_one_schema_names_the_other(orders: str, sql: Psql) -> None:
     assert len(definitions) > 10
     assert [text for (text,) in definitions if "eventstore" in text] == []
     assert [text for text in statements("orders").values() if "eventstore" in text] == []
+
+
+async def test_each_schema_notifies_on_its_own_channel(
+    orders: str, connection: Pg, login: Login
+) -> None:
+    async with Heard(connection, "orders") as second, Heard(connection, "eventstore") as first:
+        with psycopg.connect(login("orders_writer", orders), autocommit=True) as writer:
+            writer.execute("SELECT orders.append('a', 'T')")
+        assert await second.reach("end") == ["1", "end"]
+        assert await first.reach("end") == ["end"]
 
 
 async def test_the_writer_of_one_store_cannot_touch_the_other(orders: str, login: Login) -> None:

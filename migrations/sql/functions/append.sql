@@ -1,4 +1,6 @@
 -- The friendly form for psql: one event, over append_v1. A refusal is an error with our SQLSTATE.
+-- It wakes followers when its transaction commits, by the channel of the schema's name; the payload
+-- is the new head. append_v1 notifies nobody, so it never fails for a full notification queue.
 CREATE FUNCTION eventstore.append(
     stream_name       text,
     event_type        text,
@@ -24,6 +26,9 @@ BEGIN
             ARRAY[append.data], ARRAY[append.metadata], ARRAY[_tags::text],
             append.event_id IS NOT NULL) AS r;
     _facts := _result.facts::text;
+    IF _result.outcome = 'appended' THEN
+        PERFORM pg_notify('eventstore', _result.position::text);
+    END IF;
     CASE _result.outcome
     WHEN 'appended', 'replayed' THEN
         RETURN QUERY SELECT _result.position, _result.revision, _result.outcome = 'replayed';

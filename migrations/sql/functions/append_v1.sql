@@ -42,8 +42,24 @@ DECLARE
     _base        bigint[];   -- its first event's position less 1 less _start; NULL: _head for all
     _result      jsonb[];    -- if not live: {outcome, first_revision, revision, position, facts}
     _well_formed boolean;
+    _fault       text;
     _now         timestamptz;
 BEGIN
+    IF _condition_request IS NOT NULL OR _condition_query IS NOT NULL THEN
+        -- A condition that cannot be understood would find nothing, and so hold.
+        SELECT CASE WHEN c.request = ANY (_append_request) THEN
+                    CASE WHEN c.after IS NULL THEN 'a position to look after is needed'
+                         ELSE eventstore.query_fault_v1(c.query) END
+               ELSE 'it is for no request of the batch' END
+          INTO _fault
+          FROM unnest(_condition_request, _condition_query, _condition_after) AS c(request, query, after)
+         ORDER BY 1 NULLS LAST LIMIT 1;
+        IF _fault IS NOT NULL THEN
+            RAISE EXCEPTION 'append condition: %', _fault USING ERRCODE = 'ST004',
+                DETAIL = jsonb_build_object('problem', 'append condition: ' || _fault);
+        END IF;
+    END IF;
+
     PERFORM FROM eventstore.log FOR UPDATE;
 
     SELECT (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e),
