@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
@@ -31,6 +32,8 @@ from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import is_lost, refused_connection, translate
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
+
+logger = logging.getLogger("eventstore.sync")
 
 PAGE = 1_000
 
@@ -133,7 +136,16 @@ class SyncEventStore:
         [outcome] = outcomes([request], rows)
         if isinstance(outcome, EventStoreError):
             raise outcome
+        if connection is None and not outcome[-1].replayed:
+            self._notify(outcome[-1].position)
         return outcome
+
+    def _notify(self, head: int) -> None:
+        """Wake followers elsewhere. They look by themselves, a second later, if it fails."""
+        try:
+            self._fetch("notify", self.schema, str(head))
+        except EventStoreError as error:
+            logger.debug("followers have to poll: %s", error)
 
     def read_stream(
         self,

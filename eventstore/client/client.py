@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 
 from eventstore.client.problems import Refusal, refusal
+from eventstore.client.sse import SSE, Decoder, Place
 from eventstore.client.wire import (
     NDJSON,
     decode_appended,
@@ -235,6 +236,59 @@ class EventStoreClient:
                     return
         finally:
             await answer.aclose()
+
+    def follow(
+        self,
+        query: EventQuery | None = None,
+        *,
+        after: int = 0,
+        epoch: int | None = None,
+        on_lost: Callable[[Unavailable], None] = lambda _: None,
+    ) -> AsyncIterator[RecordedEvent]:
+        """Read what `query` means (default: everything) after a position, and on for ever.
+
+        Every event once, in order, also across restarts of the service and of the database and
+        across cut lines: it comes back where it was, as often as it takes; `on_lost` is told why
+        each time. Only the first connection is given up after `retry_for` seconds (Unavailable).
+        Raises InvalidInput at once for a bad position, and HistoryRewound if the log does not
+        have that position (in that epoch, if given), or loses it by a restore.
+        """
+        query = query or EventQuery()
+        log_scan(query, after=after, before=None, direction="forward")
+        params = {"query": query.to_json()} if query else {}
+        return self._follow(params, Place(after, epoch), on_lost)
+
+    async def _follow(
+        self, params: Mapping[str, str], place: Place, on_lost: Callable[[Unavailable], None]
+    ) -> AsyncIterator[RecordedEvent]:
+        waits = delays()
+        connected = False
+        while True:
+            headers = {"accept": SSE, "last-event-id": place.event_id}
+            try:
+                answer = await self._call(
+                    "GET", "/events", params=params, headers=headers, stream=True
+                )
+                connected = True
+                try:
+                    decoder = Decoder()
+                    async for chunk in answer.aiter_bytes():
+                        waits = delays()
+                        for step in decoder.steps(chunk):
+                            place = step.place
+                            if step.event is not None:
+                                yield step.event
+                finally:
+                    await answer.aclose()
+                lost = Unavailable("the service ended the stream")
+            except httpx.TransportError as fault:
+                lost = self._lost(fault)
+            except Unavailable as error:
+                if not connected:
+                    raise
+                lost = error
+            on_lost(lost)
+            await asyncio.sleep(next(waits))
 
     async def event(self, event_id: UUID | str) -> RecordedEvent:
         """Give an event by its id, or raise NotFound."""

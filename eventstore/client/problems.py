@@ -10,6 +10,7 @@ from eventstore.core.errors import (
     ConditionFailed,
     DuplicateEventId,
     EventStoreError,
+    HistoryRewound,
     InvalidInput,
     LimitExceeded,
     NotFound,
@@ -57,6 +58,9 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
     "condition-failed": lambda _, facts: ConditionFailed(facts["position"]),
     "duplicate-event-id": lambda _, facts: DuplicateEventId(
         facts["event_id"], facts["stream"], facts["position"]
+    ),
+    "history-rewound": lambda _, facts: HistoryRewound(
+        facts["position"], facts["epoch"], facts["head"], facts["current_epoch"]
     ),
     "append-refused": lambda detail, _: AppendRefused(detail),
     "invalid-request": _invalid(InvalidInput),
