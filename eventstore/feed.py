@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from eventstore.core.errors import EventStoreError, HistoryRewound, Unavailable
+from eventstore.core.errors import EventStoreError, HistoryRewound
 from eventstore.core.events import RecordedEvent
 from eventstore.core.interest import EVERY_EVENT, keys_of_query
 from eventstore.core.query import EventQuery
@@ -59,6 +59,8 @@ class Feed:
         self.rewound: HistoryRewound | None = None
         """Set anew whenever the log is found rewound: who followed before cannot go on."""
         self.closing = False
+        self.trouble = ""
+        """Why the log could not be read the last time; empty when it could."""
         self._followers = 0
         self._epoch = 0
         self._ready = asyncio.Event()
@@ -114,12 +116,16 @@ class Feed:
             self._woken.clear()
             try:
                 await self._look()
-            except Unavailable as error:
-                logger.warning("the log cannot be read, trying again: %s", error)
+            except Exception as error:  # whatever it is: a feed that ends would end quietly
+                if str(error) != self.trouble:
+                    unexpected = not isinstance(error, EventStoreError)
+                    logger.warning(
+                        "the log cannot be read, trying again: %s", error, exc_info=unexpected
+                    )
+                self.trouble = str(error)
                 await asyncio.sleep(POLL_LIVE)
-            except EventStoreError:
-                logger.exception("the log cannot be read, trying again")
-                await asyncio.sleep(POLL_LIVE)
+            else:
+                self.trouble = ""
 
     async def _look(self) -> None:
         if not self._followers:

@@ -312,7 +312,8 @@ class EventStore:
     def following_troubles(self) -> list[str]:
         """Why followers have to poll, here or in other processes; empty if they need not."""
         heard = "" if self._listener is None else self._listener.trouble
-        return [trouble for trouble in (heard, self._notifier.trouble) if trouble]
+        read = "" if self._feed is None else self._feed.trouble
+        return [trouble for trouble in (read, heard, self._notifier.trouble) if trouble]
 
     def _stored(self, position: int) -> None:
         self._notifier.stored(position)

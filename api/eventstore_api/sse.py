@@ -6,6 +6,7 @@ and what a library would add (pings, an end at shutdown) needs the follower's po
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
@@ -15,6 +16,8 @@ from eventstore_api.wire import encode, event_json
 SSE: Final = "text/event-stream"
 KEEP_ALIVE: Final = 15.0
 """Seconds of silence after which a comment is sent."""
+OUTAGE: Final = 1.0
+"""Seconds until the log is tried again when it cannot be read."""
 RETRY: Final = 1_000
 """Milliseconds after which a client comes back when the line broke."""
 CHUNK: Final = 100
@@ -42,6 +45,7 @@ async def stream(follower: Follower, epoch: int) -> AsyncGenerator[bytes]:
             try:
                 events = await follower.next(KEEP_ALIVE)
             except Unavailable:  # the database is away: what is said next is that we are not
+                await asyncio.sleep(OUTAGE)
                 events = []
             except HistoryRewound as rewound:
                 yield control("rewound", {**rewound.facts})

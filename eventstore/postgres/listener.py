@@ -12,7 +12,6 @@ from typing import Any, Final
 import asyncpg
 
 from eventstore.core.backoff import delays
-from eventstore.core.errors import EventStoreError
 
 logger: Final = logging.getLogger("eventstore.listener")
 
@@ -20,13 +19,6 @@ HEARTBEAT: Final = 10.0
 """Seconds between two notifications that the listener sends itself."""
 DEADLINE: Final = 5.0
 """Seconds in which such a notification has to come back."""
-_FAULTS: Final = (
-    EventStoreError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    OSError,
-    TimeoutError,
-)
 
 
 class Listener:
@@ -88,10 +80,10 @@ class Listener:
                         await asyncio.wait([lost], timeout=self._heartbeat)
                         if lost.done():
                             raise ConnectionResetError("the connection was lost")
-            except _FAULTS as error:
+            except Exception as error:  # noqa: BLE001 - a listener that ends would end quietly
                 if not self.trouble:
                     logger.warning("notifications do not arrive, polling instead: %s", error)
-                self.trouble = f"notifications do not arrive: {error or type(error).__name__}"
+                self.trouble = f"notifications do not arrive: {str(error) or type(error).__name__}"
                 self.reconnects += 1
             self._wake()  # nobody knows what was missed, and who waits has to poll from now on
             await asyncio.sleep(next(waits))

@@ -7,8 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from eventstore.core.errors import EventStoreError
-
 logger: Final = logging.getLogger("eventstore.notifier")
 
 INTERVAL: Final = 0.01
@@ -52,7 +50,7 @@ class Notifier:
             self._stored.clear()
             try:
                 await self._send(str(self._head))
-            except EventStoreError as error:
+            except Exception as error:  # noqa: BLE001 - a notifier that ends would end quietly
                 if not self.trouble:
                     logger.warning("followers in other processes have to poll: %s", error)
                 self.trouble = f"notifications cannot be sent: {error}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -243,3 +243,38 @@ async def test_who_waits_holds_no_connection(dsn: str, connection: Pg) -> None:
         await store.append("a", EventData("T"))
         for task in waiting:
             assert [event.position for event in await task] == [1]
+
+
+async def test_a_feed_goes_on_after_a_fault_of_any_kind(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that ended by itself would leave its followers waiting for ever."""
+    feed = store.start_following()
+    follow = store.follow()
+    coming = asyncio.ensure_future(take(follow, 1))
+
+    async def followed() -> bool:
+        return feed.followers == 1
+
+    await until(followed, "the follower")
+
+    def broken(_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(feed.tail, "extend", broken)
+    await store.append("a", EventData("T"))
+
+    async def told() -> bool:
+        return "a fault of ours" in store.following_troubles
+
+    await until(told, "the trouble to be told")
+    monkeypatch.undo()
+    assert await coming == [1]
+    await until(well(store), "the trouble to be over")
+
+
+def well(store: EventStore) -> Callable[[], Awaitable[bool]]:
+    async def holds() -> bool:
+        return not store.following_troubles
+
+    return holds
