@@ -144,7 +144,7 @@ _APPEND_HEADERS: Final = [
 ]
 _KEY: Final = _parameter(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    {"type": "string", "minLength": 1, "maxLength": 255},
     "Event ids are derived from it, so that a retry is the same append",
     "header",
 )
@@ -158,14 +158,14 @@ _EVENT_POSITION: Final = _parameter(
 _FOLLOWING: Final = (
     _parameter(
         "Last-Event-ID",
-        {"type": "string", "pattern": "^(0|[1-9][0-9]{0,17})(;epoch=[1-9][0-9]{0,8})?$"},
+        {"type": "string", "pattern": "^((0|[1-9][0-9]{0,17})(;epoch=[1-9][0-9]{0,8})?)?$"},
         f"For {SSE}: follow on after this event; wins over `after`",
         "header",
     ),
     _parameter(
         "Prefer",
-        {"type": "string", "pattern": "^wait=[0-9]$"},
-        "Wait so many seconds (60 at most) for an event if the page would be empty, or known",
+        {"type": "string"},
+        "wait=20: wait so long (60 s at most) for an event if the page would be empty, or known",
         "header",
     ),
 )

@@ -18,7 +18,11 @@ from tests.fix_database import Pg
 from tests.fix_proxy import new_proxy
 from tests.fix_waiting import DEADLINE, until
 
-LISTENERS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'eventstore listener'"
+LISTENERS = """
+SELECT pid FROM pg_stat_activity
+ WHERE application_name = 'eventstore listener' AND datname = current_database()
+ ORDER BY backend_start DESC LIMIT 1
+"""
 
 
 @asynccontextmanager

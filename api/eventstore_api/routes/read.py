@@ -43,6 +43,7 @@ class ReadRoutes:
         store = self._store()
         parameters = Parameters(request.query_string, STREAM_PARAMETERS)
         wait = check_prefer(request.headers)
+        resumed = last_event_id(request.headers)
         scan = stream_scan(
             request.name,
             after=parameters.integer("after", -1, END),
@@ -53,7 +54,9 @@ class ReadRoutes:
         await check_event_position(store, request.headers)
         query = EventQuery(streams=[request.name])
         if form == SSE:
-            return await self._follow(request, parameters, query, revision=scan.after)
+            return await self._follow(
+                request, parameters, query, resumed=resumed, revision=scan.after
+            )
         if waits := bool(wait) and not scan.backward and form != NDJSON:
             await self._wait(scan, query, wait, known=request.headers)
         head = await store.stream_head(request.name)
@@ -69,6 +72,7 @@ class ReadRoutes:
         store = self._store()
         parameters = Parameters(request.query_string, LOG_PARAMETERS)
         wait = check_prefer(request.headers)
+        resumed = last_event_id(request.headers)
         query = parameters.query(store.limits)
         scan = log_scan(
             query,
@@ -79,7 +83,9 @@ class ReadRoutes:
         form = negotiate(request.headers, _OFFERED)
         if form == SSE:
             await check_event_position(store, request.headers)
-            return await self._follow(request, parameters, query, position=scan.after)
+            return await self._follow(
+                request, parameters, query, resumed=resumed, position=scan.after
+            )
         if waits := bool(wait) and not scan.backward and form != NDJSON:
             await self._wait(scan, query, wait)
         head = (await check_event_position(store, request.headers)) or (await store.head()).position
@@ -93,6 +99,7 @@ class ReadRoutes:
         parameters: Parameters,
         query: EventQuery,
         *,
+        resumed: tuple[int, int | None] | None,
         position: int = 0,
         revision: int = -1,
     ) -> Reply:
@@ -103,7 +110,6 @@ class ReadRoutes:
                     "malformed-request", f"{SSE} goes forward and has no end: leave {name} out"
                 )
         epoch = None
-        resumed = last_event_id(request.headers)
         if resumed is not None:  # a browser comes back with the same address
             (position, epoch), revision = resumed, -1
         elif revision >= 0:
