@@ -166,6 +166,25 @@ class SchemaMismatch(EventStoreError):
     """The database's schema is missing, older or newer than this code needs."""
 
 
+class DefinitionChanged(EventStoreError):
+    """A version of a projection is known with another definition than the one given now.
+
+    Give the changed definition a new version: it is then built beside the one that serves.
+    """
+
+    def __init__(self, projection: str, version: int) -> None:
+        super().__init__(
+            f"projection {projection!r} version {version} is known with other tables, another "
+            f"query or other partitions: give the changed definition version {version + 1}"
+        )
+        self.projection = projection
+        self.version = version
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"projection": self.projection, "version": self.version}
+
+
 REFUSAL_BY_SQLSTATE: Mapping[str, type[EventStoreError]] = {
     "ST001": RevisionConflict,
     "ST002": DuplicateEventId,

@@ -70,14 +70,14 @@ def plan(
             continue
         try:
             visits = _visits(projection, event)
+            for visit in visits:
+                keys[visit.fold.columns.table][visit.key] = None
+                for _, table, key in visit.lookups:
+                    keys[table][key] = None
         except Exception as error:  # noqa: BLE001 - the user's code: told with its event
             steps.append(Step(event, (), error))
-            continue
-        for visit in visits:
-            keys[visit.fold.columns.table][visit.key] = None
-            for _, table, key in visit.lookups:
-                keys[table][key] = None
-        steps.append(Step(event, visits))
+        else:
+            steps.append(Step(event, visits))
     return Plan(projection.on_failure, tuple(steps), keys)
 
 
@@ -94,6 +94,29 @@ def _visits(projection: Projection, event: RecordedEvent) -> tuple[Visit, ...]:
                 lookups.append((name, lookup.columns.table, looked))
         visits.append(Visit(fold, key, tuple(lookups)))
     return tuple(visits)
+
+
+def respelt(plan: Plan, known: Mapping[str, Mapping[Key, Key]]) -> Plan:
+    """Give the plan with its keys as the database has them: two spellings of one are one row."""
+    if all(key == asked for keys in known.values() for asked, key in keys.items()):
+        return plan
+    steps = [
+        step._replace(
+            visits=tuple(
+                Visit(
+                    visit.fold,
+                    known[visit.fold.columns.table][visit.key],
+                    tuple((name, of, known[of][by]) for name, of, by in visit.lookups),
+                )
+                for visit in step.visits
+            )
+        )
+        for step in plan.steps
+    ]
+    keys = {
+        table: dict.fromkeys(known[table][key] for key in of) for table, of in plan.keys.items()
+    }
+    return Plan(plan.on_failure, tuple(steps), keys)
 
 
 def fold(plan: Plan, rows: Rows) -> Folded:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+import asyncpg
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -106,7 +107,7 @@ class ReadTable:
         JSON does not have."""
         return _json_text([self._encodable(row) for row in rows])
 
-    def decode(self, record: Mapping[str, Any]) -> tuple[int, Key, Row | None]:
+    def decode(self, record: asyncpg.Record) -> tuple[int, Key, Row | None]:
         """Read a record of `load`: the key's number, the key as PostgreSQL has it, and the row."""
         key = tuple([record[f"k{i}"] for i in range(len(self._key))])
         if not record["found"]:

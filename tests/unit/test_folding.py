@@ -158,12 +158,12 @@ def test_a_row_that_does_not_fit_is_a_failure_of_its_event(row: Any, problem: st
     assert problem in str(failure.error)
 
 
-@pytest.mark.parametrize("key", [("a", "b"), (None,), ()])
+@pytest.mark.parametrize("key", [("a", "b"), (None,), (), {"a": 1}, ["a"]])
 def test_a_key_that_does_not_fit_is_a_failure_of_its_event(key: Any) -> None:
     projection = Projection("wrong", tables=[orders_table])
     projection.fold(orders_table, key=lambda _: key)(lambda row, _: row or {})
     [failure] = given(projection, [event("a", "T")]).failures
-    assert isinstance(failure.error, InvalidInput)
+    assert isinstance(failure.error, (InvalidInput, TypeError))
 
 
 def test_a_row_that_ends_as_it_was_is_not_written() -> None:

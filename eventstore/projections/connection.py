@@ -1,0 +1,16 @@
+"""Connections that run projections."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import asyncpg
+
+
+async def read_json_as_values(connection: asyncpg.Connection[Any]) -> None:
+    """Let JSON columns of read tables come as Python values, not as text."""
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+        )
