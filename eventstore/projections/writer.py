@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import asyncpg
@@ -74,6 +75,30 @@ class Writer:
             *await self.write(connection, place, second, checkpoint),
         ]
 
+    async def retry(
+        self,
+        connection: Connection,
+        place: Place,
+        events: Sequence[RecordedEvent],
+        then: RecordedEvent | None = None,
+    ) -> Failure | None:
+        """Apply what a parked stream has held back, in order; `then` is what is still to come.
+
+        All of it are events at or below the checkpoint. Without `then` the stream is free again.
+        Gives the failure where it is parked anew. Raises as `write`.
+        """
+        try:
+            return await self._retry(connection, place, events, then)
+        except _RowFault as fault:
+            if len(events) == 1:
+                refused = Failure(events[0], fault.cause)
+                return await self._retry(connection, place, events, then, refused)
+        middle = len(events) // 2
+        first, second = events[:middle], events[middle:]
+        return await self.retry(connection, place, first, second[0]) or await self.retry(
+            connection, place, second, then
+        )
+
     async def _transaction(
         self,
         connection: Connection,
@@ -83,15 +108,11 @@ class Writer:
         refused: Failure | None = None,
     ) -> list[Failure]:
         stopped: Failure | None = None
-        try:
+        with _translating():
             async with connection.transaction():
                 start = await self._begin(connection, place, events)
                 ahead = [event for event in events if event.position > start.checkpoint]
-                if refused is None:
-                    planned = plan(self.projection, ahead, start.held)
-                    folded = await self._fold(connection, planned, serving=start.serving)
-                else:
-                    folded = Folded({}, (refused,) if ahead and not start.held else ())
+                folded = await self._fold(connection, start, ahead, refused)
                 for failure in folded.failures:
                     if self.projection.on_failure == "stop":
                         stopped, checkpoint = failure, failure.event.position - 1
@@ -99,11 +120,35 @@ class Writer:
                     else:
                         await self._record(connection, failure)
                 await self._checkpoint(connection, place, max(checkpoint, start.checkpoint))
-        except asyncpg.PostgresError as error:
-            raise _translated(error) from error
         if stopped is not None:
             raise Stopped(_told(stopped)) from stopped.error
         return list(folded.failures)
+
+    async def _retry(
+        self,
+        connection: Connection,
+        place: Place,
+        events: Sequence[RecordedEvent],
+        then: RecordedEvent | None,
+        refused: Failure | None = None,
+    ) -> Failure | None:
+        with _translating():
+            async with connection.transaction():
+                start = await self._begin(connection, place, ())
+                folded = await self._fold(connection, start, events, refused)
+                if folded.failures:
+                    await self._record(connection, folded.failures[0])
+                    return folded.failures[0]
+                if then is not None:
+                    await self._mark(connection, then, "retrying", "being tried again")
+                elif events:
+                    await connection.execute(
+                        self._sql["projection_unpark"],
+                        self.projection.name,
+                        self.projection.version,
+                        events[0].stream_name,
+                    )
+        return None
 
     async def _begin(
         self, connection: Connection, place: Place, events: Sequence[RecordedEvent]
@@ -120,7 +165,25 @@ class Writer:
         assert row is not None  # noqa: S101 - the function gives one row or raises
         return _Start(row[0], row[1], frozenset(row[2]))
 
-    async def _fold(self, connection: Connection, planned: Plan, *, serving: bool) -> Folded:
+    async def _fold(
+        self,
+        connection: Connection,
+        start: _Start,
+        events: Sequence[RecordedEvent],
+        refused: Failure | None,
+    ) -> Folded:
+        """Fold the events and write the rows, or, if the only one is `refused`, do not."""
+        if refused is not None:
+            return Folded({}, (refused,) if events and not start.held else ())
+        planned = plan(self.projection, events, start.held)
+        rows, known = await self._load(connection, planned, serving=start.serving)
+        folded = fold(respelt(planned, known), rows)
+        await self._store(connection, folded.rows, serving=start.serving)
+        return folded
+
+    async def _load(
+        self, connection: Connection, planned: Plan, *, serving: bool
+    ) -> tuple[Rows, dict[str, dict[Key, Key]]]:
         rows: Rows = {}
         known: dict[str, dict[Key, Key]] = {}
         for name, keys in planned.keys.items():
@@ -135,8 +198,10 @@ class Writer:
                 for number, key, row in map(table.decode, records):
                     known[name][asked[number]] = key
                     rows[name][key] = row
-        folded = fold(respelt(planned, known), rows)
-        for name, changed in folded.rows.items():
+        return rows, known
+
+    async def _store(self, connection: Connection, rows: Rows, *, serving: bool) -> None:
+        for name, changed in rows.items():
             table = self._tables[name]
             sql = table.statements(serving=serving)
             kept = [row for row in changed.values() if row is not None]
@@ -148,12 +213,15 @@ class Writer:
                     await connection.execute(sql.upsert, table.encode_rows(kept))
             except (ValueError, TypeError) as error:
                 raise _RowFault(error) from error
-        return folded
 
     async def _record(self, connection: Connection, failure: Failure) -> None:
-        event = failure.event
         state = "skipped" if self.projection.on_failure == "skip" else "parked"
         logger.error("%s: %s: %s", self.projection, state, _told(failure))
+        await self._mark(connection, failure.event, state, _reason(failure.error))
+
+    async def _mark(
+        self, connection: Connection, event: RecordedEvent, state: str, reason: str
+    ) -> None:
         await connection.execute(
             self._sql["projection_fail"],
             self.projection.name,
@@ -162,7 +230,7 @@ class Writer:
             event.revision,
             event.position,
             state,
-            _reason(failure.error),
+            reason,
         )
 
     async def _stop(self, connection: Connection, failure: Failure) -> None:
@@ -198,12 +266,16 @@ class _RowFault(Exception):
         self.cause = cause
 
 
-def _translated(error: asyncpg.PostgresError) -> Exception:
-    if error.sqlstate == "ST006":
-        return LeaseLost(str(error))
-    if str(error.sqlstate)[:2] in _OF_A_ROW:
-        return _RowFault(error)
-    return error
+@contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == "ST006":
+            raise LeaseLost(str(error)) from error
+        if str(error.sqlstate)[:2] in _OF_A_ROW:
+            raise _RowFault(error) from error
+        raise
 
 
 def _told(failure: Failure) -> str:
