@@ -14,6 +14,7 @@ from eventstore.core.events import RecordedEvent
 from eventstore.core.folding import Failure, Folded, Plan, Rows, fold, plan, respelt
 from eventstore.core.projection import Key, Projection
 from eventstore.postgres.statements import statements
+from eventstore.projections.deadline import DeadlineExceeded, TimedThread
 from eventstore.projections.registry import read_tables
 
 logger: Final = logging.getLogger("eventstore.projections")
@@ -47,6 +48,11 @@ class Writer:
         self.projection = projection
         self._tables = {table.name: table for table in read_tables(projection, schema=schema)}
         self._sql = statements(schema)
+        self._thread = TimedThread(f"projection {projection.name}")
+
+    def close(self) -> None:
+        """Let go of the thread that runs the handlers."""
+        self._thread.close()
 
     async def write(
         self,
@@ -175,9 +181,12 @@ class Writer:
         """Fold the events and write the rows, or, if the only one is `refused`, do not."""
         if refused is not None:
             return Folded({}, (refused,) if events and not start.held else ())
-        planned = plan(self.projection, events, start.held)
+        planned = await self._thread.run(
+            self.projection.deadline, lambda: plan(self.projection, events, start.held)
+        )
         rows, known = await self._load(connection, planned, serving=start.serving)
-        folded = fold(respelt(planned, known), rows)
+        respelled = respelt(planned, known)
+        folded = await self._thread.run(self.projection.deadline, lambda: fold(respelled, rows))
         await self._store(connection, folded.rows, serving=start.serving)
         return folded
 
@@ -270,6 +279,8 @@ class _RowFault(Exception):
 def _translating() -> Iterator[None]:
     try:
         yield
+    except DeadlineExceeded as error:
+        raise _RowFault(error) from error
     except asyncpg.PostgresError as error:
         if error.sqlstate == "ST006":
             raise LeaseLost(str(error)) from error
