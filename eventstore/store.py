@@ -37,7 +37,7 @@ from eventstore.core.streams import check_stream_name, listing_range
 from eventstore.feed import Feed, Follower
 from eventstore.ids import new_event_ids
 from eventstore.postgres.dsn import check_dsn
-from eventstore.postgres.errors import refused_connection, translate
+from eventstore.postgres.errors import not_notified, refused_connection, translate
 from eventstore.postgres.lane import Lane
 from eventstore.postgres.listener import Listener
 from eventstore.postgres.notifier import Notifier
@@ -321,7 +321,11 @@ class EventStore:
             self._feed.wake()
 
     async def _notify(self, channel: str, payload: str) -> None:
-        await self._fetch("notify", channel, payload)
+        pool = self._pool_or_fail()
+        try:
+            await pool.fetch(self._statements["notify"], channel, payload)
+        except Exception as error:
+            raise not_notified(error) from error
 
     async def page(self, scan: Scan, limit: int) -> list[RecordedEvent]:
         """Read one page of a scan."""

@@ -16,6 +16,7 @@ from eventstore.core.errors import (
 from eventstore.postgres.dsn import unreadable_dsn
 
 LOCK_TIMEOUT: Final = "55P03"
+_QUEUE_FULL: Final = "54000"
 _MISSING: Final = {"3F000", "42P01", "42883"}
 _LOST: Final = {"InterfaceError", "OperationalError", "InternalClientError"}
 _INPUT_CLASSES: Final = {"22", "23", "54"}  # data exception, constraint, program limit
@@ -87,6 +88,16 @@ def translate(error: BaseException) -> EventStoreError:
     if is_lost(error):
         return Unavailable(f"the database cannot be reached: {text or type(error).__name__}")
     return Unavailable(f"the database refuses to work: {text} ({sqlstate or type(error).__name__})")
+
+
+def not_notified(error: BaseException) -> EventStoreError:
+    """Give our error for a NOTIFY that failed. Use as `raise ... from error`."""
+    if _sqlstate(error) == _QUEUE_FULL:
+        return Unavailable(
+            "the database's notification queue is full: a session that listens has had a "
+            "transaction open for long; 'eventstore doctor' says which"
+        )
+    return translate(error)
 
 
 def _sqlstate(error: BaseException) -> str | None:
