@@ -17,6 +17,7 @@ from eventstore.postgres.dsn import unreadable_dsn
 
 LOCK_TIMEOUT: Final = "55P03"
 _QUEUE_FULL: Final = "54000"
+_FORGOTTEN: Final = {"26000", "42P05"}  # a prepared statement that is not there, or is already
 _MISSING: Final = {"3F000", "42P01", "42883"}
 _LOST: Final = {"InterfaceError", "OperationalError", "InternalClientError"}
 _INPUT_CLASSES: Final = {"22", "23", "54"}  # data exception, constraint, program limit
@@ -78,6 +79,11 @@ def translate(error: BaseException) -> EventStoreError:
         )
     if sqlstate == "42501" or sqlstate.startswith("28"):
         return AccessDenied(f"the database refuses this user: {text}")
+    if sqlstate in _FORGOTTEN:
+        return Unavailable(
+            f"a connection pooler loses prepared statements ({text}): connect directly, use its "
+            "session mode, or pgbouncer 1.21 or newer with max_prepared_statements > 0"
+        )
     if sqlstate == LOCK_TIMEOUT:
         return Unavailable(
             "not stored: another transaction has held the append lock for over 5 s; "
