@@ -75,10 +75,10 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextmanager
-def served(dsn: str) -> Iterator[tuple[str, int]]:
-    """Serve a database over a real socket, from a thread of its own; give host and port."""
+def served(store: EventStore) -> Iterator[tuple[str, int]]:
+    """Serve a store over a real socket, from a thread of its own; give host and port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = server_config(create_app(EventStore(dsn)), lifespan="on", log_config=None)
+        config = server_config(create_app(store), lifespan="on", log_config=None)
         server = _Uvicorn(config)
         thread = threading.Thread(target=server.run, args=([listener],), name="service")
         thread.start()
@@ -95,7 +95,7 @@ def served(dsn: str) -> Iterator[tuple[str, int]]:
 @pytest.fixture
 def address(dsn: str) -> Iterator[tuple[str, int]]:
     """Host and port of the service on an empty store, behind a real HTTP server."""
-    with served(dsn) as found:
+    with served(EventStore(dsn)) as found:
         yield found
 
 
@@ -104,7 +104,7 @@ def random_address(server: Server, template: str) -> Iterator[tuple[str, int]]:
     """Host and port of a service on a store of its own, for what hypothesis makes up."""
     with (
         janitor(server, "api_random", template) as database,
-        served(server.database(database.dbname)) as found,
+        served(EventStore(server.database(database.dbname))) as found,
     ):
         yield found
 
@@ -112,5 +112,5 @@ def random_address(server: Server, template: str) -> Iterator[tuple[str, int]]:
 @pytest.fixture(scope="session")
 def shared_address(shared_dsn: str) -> Iterator[tuple[str, int]]:
     """Host and port of a service on a store that has other tests' events."""
-    with served(shared_dsn) as found:
+    with served(EventStore(shared_dsn)) as found:
         yield found
