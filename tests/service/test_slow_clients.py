@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from eventstore.postgres.embedded import EmbeddedPostgres
+from eventstore.postgres.schema import migrate
+from tests.fix_server import QUICK, new_room
 from tests.service.conftest import needs_proc
 from tests.service.running import DEADLINE, Service, resident_bytes, serving
 
@@ -95,3 +98,25 @@ def test_clients_that_do_not_read_hold_up_nobody_and_miss_nothing(dsn: str) -> N
         append(http, BATCH)
         for follower in (quick, slow[SSE][0]):
             expect(follower, BEFORE + MEANWHILE + 1, BEFORE + MEANWHILE + BATCH)
+
+
+@pytest.mark.timeout(120)
+def test_a_client_that_lags_behind_is_served_on_after_an_outage_of_the_database() -> None:
+    """It reads the log, not the tail, so its response meets the outage."""
+    with new_room() as room, EmbeddedPostgres(room / "data", settings=QUICK) as postgres:
+        migrate(postgres.dsn())
+        with (
+            serving("--dsn", postgres.dsn()) as service,
+            httpx.Client(base_url=service.url, timeout=DEADLINE) as http,
+        ):
+            append(http, BEFORE)
+            with asked(service, SSE) as lagging:
+                expect(lagging, 1, 100)
+                postgres.stop()
+                seen = 100
+                while not (line := lagging.readline()).startswith(b": keep-alive"):
+                    assert line, "the response ended"
+                    seen += line.startswith(b"data: ")
+                assert seen < BEFORE
+                postgres.start()
+                expect(lagging, seen + 1, BEFORE)
