@@ -16,6 +16,7 @@ from eventstore.core.errors import (
 from eventstore.postgres.dsn import unreadable_dsn
 
 LOCK_TIMEOUT: Final = "55P03"
+_READ_ONLY: Final = "25006"
 _QUEUE_FULL: Final = "54000"
 _FORGOTTEN: Final = {"26000", "42P05"}  # a prepared statement that is not there, or is already
 _MISSING: Final = {"3F000", "42P01", "42883"}
@@ -83,6 +84,11 @@ def translate(error: BaseException) -> EventStoreError:
         return Unavailable(
             f"a connection pooler loses prepared statements ({text}): connect directly, use its "
             "session mode, or pgbouncer 1.21 or newer with max_prepared_statements > 0"
+        )
+    if sqlstate == _READ_ONLY:
+        return Unavailable(
+            f"not stored: the database is read-only ({text}); if it is a standby: connect to the "
+            "primary"
         )
     if sqlstate == LOCK_TIMEOUT:
         return Unavailable(
