@@ -34,7 +34,7 @@ ECHO: Final = 2.0
 """Seconds in which a notification has to come back."""
 
 State = Literal["ok", "warn", "bad"]
-Echo = Literal["heard", "silent", "full", "standby"]
+Echo = Literal["heard", "silent", "mixed", "full", "standby"]
 """What became of a notification that doctor sent to itself."""
 
 
@@ -131,11 +131,20 @@ class _Examination:
             with _connect(self._dsn) as listening:
                 listening.execute(SQL("LISTEN {}").format(Identifier(channel)))
                 self._rows("notify", channel, "")
-                return "heard" if [*listening.notifies(timeout=ECHO, stop_after=1)] else "silent"
+                heard = [*listening.notifies(timeout=ECHO, stop_after=1)]
+            return "heard" if heard else "mixed" if self._is_pooled_blindly() else "silent"
         except psycopg.errors.ProgramLimitExceeded:
             return "full"
         except psycopg.errors.ReadOnlySqlTransaction:
             return "standby"
+
+    def _is_pooled_blindly(self) -> bool:
+        """Tell whether a pooler is in between that passes names of prepared statements on as they
+        are. In transaction mode one client then meets another's, which may have the same name."""
+        with self._connection.transaction():
+            self._connection.execute("SELECT true", prepare=True)  # a text of its own: it stays
+            [(pid, ours)] = self._rows("doctor_prepared")
+        return bool(ours) and pid != self._connection.info.backend_pid
 
     def _latency(self) -> float:
         took = []
@@ -288,6 +297,15 @@ def of_echo(echo: Echo) -> Finding:
                 "warn",
                 f"one sent to itself did not come back within {ECHO:g} s: followers have to poll",
                 "connect directly, or by pgbouncer in session mode (not transaction mode)",
+            )
+        case "mixed":
+            return Finding(
+                name,
+                "bad",
+                "do not come back, and a pooler in transaction mode mixes up prepared statements: "
+                "appends and reads fail now and then",
+                "connect directly, by its session mode, or by pgbouncer 1.21 or newer with "
+                "max_prepared_statements > 0",
             )
         case "full":
             return Finding(

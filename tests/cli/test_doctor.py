@@ -178,6 +178,7 @@ def test_an_old_transaction_is_judged(age: float, state: str) -> None:
         (of_queue(0.5, [HOLDER], sees_all=True), "warn"),
         (of_echo("heard"), "ok"),
         (of_echo("silent"), "warn"),
+        (of_echo("mixed"), "bad"),
         (of_echo("full"), "bad"),
         (of_echo("standby"), "warn"),
         (of_latency(0.001), "ok"),

@@ -41,6 +41,11 @@ SELECT a.pid, a.usename::text, a.application_name, a.datname::text, a.state, a.x
    AND a.xact_start IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()
  ORDER BY a.xact_start LIMIT 1;
 
+-- name: doctor_prepared
+-- The process that works for this transaction, and whether it knows a statement by psycopg's name.
+SELECT pg_catalog.pg_backend_pid(),
+       EXISTS (SELECT FROM pg_catalog.pg_prepared_statements AS s WHERE starts_with(s.name, '_pg3'));
+
 -- name: doctor_sizes
 -- $1: schema. Tables with all that belongs to them, in bytes; rows as last estimated.
 SELECT c.relname::text, pg_catalog.pg_total_relation_size(c.oid), greatest(c.reltuples, 0)::bigint
