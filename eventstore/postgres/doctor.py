@@ -27,7 +27,6 @@ LONG_TRANSACTION: Final = 300.0
 """Seconds that a transaction may be open before it is worth a word."""
 SLOW_QUERY: Final = 0.05
 """Seconds that a query which reads nothing may take: half of it is in every append."""
-
 FULL_QUEUE: Final = 0.5
 """Share of the notification queue from which on PostgreSQL warns, and psql's append is silent."""
 ECHO: Final = 2.0
@@ -36,6 +35,28 @@ ECHO: Final = 2.0
 State = Literal["ok", "warn", "bad"]
 Echo = Literal["heard", "silent", "mixed", "full", "standby"]
 """What became of a notification that doctor sent to itself."""
+
+_ECHOES: Final[dict[Echo, tuple[State, str, str]]] = {
+    "heard": ("ok", "arrive", ""),
+    "silent": (
+        "warn",
+        f"one sent to itself did not come back within {ECHO:g} s: followers have to poll",
+        "connect directly, or by pgbouncer in session mode (not transaction mode)",
+    ),
+    "mixed": (
+        "bad",
+        "do not come back, and a pooler in transaction mode mixes up prepared statements: appends "
+        "and reads fail now and then",
+        "connect directly, by its session mode, or by pgbouncer 1.21 or newer with "
+        "max_prepared_statements > 0",
+    ),
+    "full": (
+        "bad",
+        "cannot be sent, the queue is full: followers have to poll; appends go on",
+        "end the transaction that holds it back: see 'notification queue'",
+    ),
+    "standby": ("warn", "a standby has none: followers have to poll", "connect to the primary"),
+}
 
 
 class Finding(NamedTuple):
@@ -287,37 +308,7 @@ def of_queue(usage: float, oldest: Sequence[Sequence[Any]], *, sees_all: bool) -
 
 def of_echo(echo: Echo) -> Finding:
     """Judge whether notifications arrive. Where they do not, followers look every 0.1 s."""
-    name = "notifications"
-    match echo:
-        case "heard":
-            return Finding(name, "ok", "arrive")
-        case "silent":
-            return Finding(
-                name,
-                "warn",
-                f"one sent to itself did not come back within {ECHO:g} s: followers have to poll",
-                "connect directly, or by pgbouncer in session mode (not transaction mode)",
-            )
-        case "mixed":
-            return Finding(
-                name,
-                "bad",
-                "do not come back, and a pooler in transaction mode mixes up prepared statements: "
-                "appends and reads fail now and then",
-                "connect directly, by its session mode, or by pgbouncer 1.21 or newer with "
-                "max_prepared_statements > 0",
-            )
-        case "full":
-            return Finding(
-                name,
-                "bad",
-                "cannot be sent, the queue is full: followers have to poll; appends go on",
-                "end the transaction that holds it back: see 'notification queue'",
-            )
-        case "standby":
-            return Finding(
-                name, "warn", "a standby has none: followers have to poll", "connect to the primary"
-            )
+    return Finding("notifications", *_ECHOES[echo])
 
 
 def of_sizes(rows: Sequence[Sequence[Any]]) -> Finding:

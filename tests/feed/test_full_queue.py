@@ -12,14 +12,16 @@ import psycopg
 import pytest
 
 from eventstore import EventData, EventStore, RecordedEvent
+from eventstore.cli.doctor import of_service
 from eventstore.postgres.doctor import Finding, examine
 from eventstore.postgres.schema import migrate
 from eventstore.sync import SyncEventStore
 from eventstore_api import create_app
+from tests.api.conftest import served
 from tests.fix_database import Psql, janitor, new_pg
 from tests.fix_psql import run_program
 from tests.fix_server import QUICK, Server, running_server
-from tests.fix_waiting import DEADLINE, dense, until
+from tests.fix_waiting import DEADLINE, dense, until, wait_until
 
 _numbers = count(1)
 
@@ -133,6 +135,18 @@ def test_psql_and_the_synchronous_store_append(dsn: str, small_queue: Server) ->
         with SyncEventStore(dsn) as store:
             assert store.append("a", EventData("T")).position == 2
         assert refuses(session)
+
+
+def test_the_doctor_is_told_by_a_service_that_it_is_degraded(dsn: str) -> None:
+    with full_queue(dsn), served(EventStore(dsn)) as (host, port):
+        url = f"http://{host}:{port}"
+        assert httpx.post(f"{url}/streams/a", json={"type": "T"}).status_code == 201
+
+        def told() -> bool:
+            [ready] = [found for found in of_service(url) if found.name == "ready"]
+            return ready.state == "warn" and "queue is full" in ready.value
+
+        wait_until(told, "the doctor to be told")
 
 
 def test_the_doctor_names_who_holds_the_queue_back(dsn: str) -> None:
