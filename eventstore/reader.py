@@ -24,6 +24,7 @@ from eventstore.core.reads import (
     stream_scan,
 )
 from eventstore.core.streams import check_stream_name, listing_range
+from eventstore.postgres.connection import Connection
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import refused_connection, translate
 from eventstore.postgres.schema import check_revision
@@ -69,6 +70,7 @@ class LogReader:
                 timeout=10,
                 command_timeout=60,
                 reset=_leave_as_it_is,
+                connection_class=Connection,
                 server_settings={"application_name": "eventstore"},
             )
         except Exception as error:  # noqa: BLE001 - every driver error is translated

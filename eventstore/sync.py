@@ -231,7 +231,10 @@ class SyncEventStore:
             if self._connection is None or self._connection.closed:
                 try:
                     self._connection = psycopg.connect(
-                        check_dsn(self._dsn), autocommit=True, application_name="eventstore"
+                        check_dsn(self._dsn),
+                        autocommit=True,
+                        application_name="eventstore",
+                        prepare_threshold=None,  # a pooler may mix up psycopg's `_pg3_0`, too
                     )
                 except psycopg.Error as error:
                     # Nothing was sent: this failure is never an unknown outcome.
