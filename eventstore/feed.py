@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from eventstore.core.errors import EventStoreError, HistoryRewound
 from eventstore.core.events import RecordedEvent
 from eventstore.core.interest import EVERY_EVENT, keys_of_query
+from eventstore.core.paging import PageSize
 from eventstore.core.query import EventQuery
 from eventstore.core.reads import LogHead, Scan, log_scan
 from eventstore.core.tail import Tail
@@ -63,6 +64,7 @@ class Feed:
         """Why the log could not be read the last time; empty when it could."""
         self._followers = 0
         self._epoch = 0
+        self._size = PageSize(PAGE)
         self._ready = asyncio.Event()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -142,16 +144,14 @@ class Feed:
             if head.position == self.tail.head:
                 return
             scan = log_scan(EventQuery(), after=self.tail.head, before=None, direction="forward")
-            events = await self.source.page(scan, PAGE)
+            events = await self.source.page(scan, self._size())
+            self._size.read(events)
             self.tail.extend(events)
             self.waiters.wake(events)
 
     async def _begin(self) -> None:
         head = await self.source.head()
-        first = max(0, head.position - WARM)
-        scan = log_scan(EventQuery(), after=first, before=None, direction="forward")
-        self.tail.reset(first)
-        self.tail.extend(await self.source.page(scan.up_to(head.position), WARM))
+        self.tail.reset(max(0, head.position - WARM))
         self._epoch = head.epoch
         self._ready.set()
 
@@ -188,6 +188,7 @@ class Follower:
         self._scan = log_scan(self._query, after=after, before=None, direction="forward")
         self._epoch = epoch
         self._rewound = feed.rewound
+        self._size = PageSize(PAGE)
         self._begun_at = 0
         self._checked = False
         self._joined = False
@@ -265,6 +266,8 @@ class Follower:
         """Read a page of what lies before the end of the tail."""
         head = self._feed.tail.head
         scan = replace(self._scan, after=self.position).up_to(head)
-        events = await self._feed.source.page(scan, PAGE)
-        self.position = events[-1].position if len(events) == PAGE else head
+        size = self._size()
+        events = await self._feed.source.page(scan, size)
+        self._size.read(events)
+        self.position = events[-1].position if len(events) == size else head
         return events

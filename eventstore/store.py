@@ -17,7 +17,7 @@ from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.feed import Feed, Follower
-from eventstore.postgres.errors import translate
+from eventstore.postgres.errors import not_notified, translate
 from eventstore.postgres.lane import Lane
 from eventstore.postgres.listener import Listener
 from eventstore.postgres.notifier import Notifier
@@ -211,7 +211,11 @@ class EventStore(LogReader):
             self._feed.wake()
 
     async def _notify(self, channel: str, payload: str) -> None:
-        await self._fetch("notify", channel, payload)
+        pool = self._pool_or_fail()
+        try:
+            await pool.fetch(self._statements["notify"], channel, payload)
+        except Exception as error:
+            raise not_notified(error) from error
 
     @property
     def pending_appends(self) -> int:

@@ -163,7 +163,10 @@ async def _open_client(dsn: str) -> AsyncIterator[Face]:
 
 @asynccontextmanager
 async def _open_sync_client(dsn: str) -> AsyncIterator[Face]:
-    with served(dsn) as (host, port), SyncEventStoreClient(f"http://{host}:{port}") as client:
+    with (
+        served(EventStore(dsn)) as (host, port),
+        SyncEventStoreClient(f"http://{host}:{port}") as client,
+    ):
         yield Threaded(client)
 
 

@@ -31,10 +31,10 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextmanager
-def served(dsn: str) -> Iterator[tuple[str, int]]:
-    """Serve a database over a real socket, from a thread of its own; give host and port."""
+def served(store: EventStore) -> Iterator[tuple[str, int]]:
+    """Serve a store over a real socket, from a thread of its own; give host and port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = server_config(create_app(EventStore(dsn)), lifespan="on", log_config=None)
+        config = server_config(create_app(store), lifespan="on", log_config=None)
         server = _Uvicorn(config)
         thread = threading.Thread(target=server.run, args=([listener],), name="service")
         thread.start()

@@ -26,8 +26,6 @@ IDLE: Final = 0.1
 HELD_PAGE: Final = 500
 """Events of a parked stream that are tried again in one transaction."""
 
-Pool = asyncpg.Pool
-
 
 class Runner:
     """Applies a partition from its checkpoint on until `stop` is called or its lease is lost."""
@@ -70,8 +68,8 @@ class Runner:
                 await self._run(follower)
         except LeaseLost as lost:
             logger.warning("%s", lost)
-        except Stopped as stopped:
-            logger.error("%r has stopped: %s", self._projection, stopped)
+        except Stopped:
+            return  # told where it happened
         except (HistoryRewound, asyncpg.PostgresError) as error:
             await self._cannot_go_on(error)
 
@@ -140,14 +138,13 @@ class Runner:
                     return
 
     async def _wait(self, error: Exception, seconds: float) -> None:
-        """Wait for what passes; raise what does not: a table that is gone, a right that is missing."""
+        """Wait for what passes; raise what does not, as a table that is gone."""
         if str(getattr(error, "sqlstate", "")).startswith("42"):
             raise error
         logger.warning("%r: trying again in %.1f s: %s", self._projection, seconds, error)
         await asyncio.sleep(seconds)
 
     async def _cannot_go_on(self, error: Exception) -> None:
-        logger.error("%r has stopped: %s", self._projection, error)
         async with self._pool.acquire() as connection:
             await self._writer.stop(connection, f"{type(error).__name__}: {error}")
 

@@ -85,6 +85,7 @@ class Writer:
         self,
         connection: Connection,
         place: Place,
+        stream_name: str,
         events: Sequence[RecordedEvent],
         then: RecordedEvent | None = None,
     ) -> Failure | None:
@@ -94,15 +95,22 @@ class Writer:
         Gives the failure where it is parked anew. Raises as `write`.
         """
         try:
-            return await self._retry(connection, place, events, then)
+            return await self._retry(connection, place, stream_name, events, then)
         except _RowFault as fault:
             if len(events) == 1:
                 refused = Failure(events[0], fault.cause)
-                return await self._retry(connection, place, events, then, refused)
+                return await self._retry(connection, place, stream_name, events, then, refused)
         middle = len(events) // 2
         first, second = events[:middle], events[middle:]
-        return await self.retry(connection, place, first, second[0]) or await self.retry(
-            connection, place, second, then
+        return await self.retry(
+            connection, place, stream_name, first, second[0]
+        ) or await self.retry(connection, place, stream_name, second, then)
+
+    async def stop(self, connection: Connection, reason: str) -> None:
+        """Stop the projection, on every worker, until somebody resumes it."""
+        logger.error("%s: stopped: %s", self.projection, reason)
+        await connection.execute(
+            self._sql["projection_stop"], self.projection.name, self.projection.version, reason
         )
 
     async def _transaction(
@@ -122,7 +130,7 @@ class Writer:
                 for failure in folded.failures:
                     if self.projection.on_failure == "stop":
                         stopped, checkpoint = failure, failure.event.position - 1
-                        await self._stop(connection, failure)
+                        await self.stop(connection, _told(failure))
                     else:
                         await self._record(connection, failure)
                 await self._checkpoint(connection, place, max(checkpoint, start.checkpoint))
@@ -134,6 +142,7 @@ class Writer:
         self,
         connection: Connection,
         place: Place,
+        stream_name: str,
         events: Sequence[RecordedEvent],
         then: RecordedEvent | None,
         refused: Failure | None = None,
@@ -147,12 +156,12 @@ class Writer:
                     return folded.failures[0]
                 if then is not None:
                     await self._mark(connection, then, "retrying", "being tried again")
-                elif events:
+                else:
                     await connection.execute(
                         self._sql["projection_unpark"],
                         self.projection.name,
                         self.projection.version,
-                        events[0].stream_name,
+                        stream_name,
                     )
         return None
 
@@ -240,15 +249,6 @@ class Writer:
             event.position,
             state,
             reason,
-        )
-
-    async def _stop(self, connection: Connection, failure: Failure) -> None:
-        logger.error("%s: stopped: %s", self.projection, _told(failure))
-        await connection.execute(
-            self._sql["projection_stop"],
-            self.projection.name,
-            self.projection.version,
-            _told(failure),
         )
 
     async def _checkpoint(self, connection: Connection, place: Place, position: int) -> None:

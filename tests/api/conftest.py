@@ -57,7 +57,7 @@ async def shared_http(shared_app: Dispatcher) -> AsyncIterator[httpx.AsyncClient
 @pytest.fixture
 def address(dsn: str) -> Iterator[tuple[str, int]]:
     """Host and port of the service on an empty store, behind a real HTTP server."""
-    with served(dsn) as found:
+    with served(EventStore(dsn)) as found:
         yield found
 
 
@@ -66,7 +66,7 @@ def random_address(server: Server, template: str) -> Iterator[tuple[str, int]]:
     """Host and port of a service on a store of its own, for what hypothesis makes up."""
     with (
         janitor(server, "api_random", template) as database,
-        served(server.database(database.dbname)) as found,
+        served(EventStore(server.database(database.dbname))) as found,
     ):
         yield found
 
@@ -74,5 +74,5 @@ def random_address(server: Server, template: str) -> Iterator[tuple[str, int]]:
 @pytest.fixture(scope="session")
 def shared_address(shared_dsn: str) -> Iterator[tuple[str, int]]:
     """Host and port of a service on a store that has other tests' events."""
-    with served(shared_dsn) as found:
+    with served(EventStore(shared_dsn)) as found:
         yield found
