@@ -61,6 +61,8 @@ class Feed:
         self.closing = False
         self.trouble = ""
         """Why the log could not be read the last time; empty when it could."""
+        self.watchers: list[Callable[[str], None]] = []
+        """Told of every change of `trouble`, a moment later."""
         self._followers = 0
         self._epoch = 0
         self._ready = asyncio.Event()
@@ -122,10 +124,17 @@ class Feed:
                     logger.warning(
                         "the log cannot be read, trying again: %s", error, exc_info=unexpected
                     )
-                self.trouble = str(error)
+                self._tell(str(error))
                 await asyncio.sleep(POLL_LIVE)
             else:
-                self.trouble = ""
+                self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            for watcher in self.watchers:
+                # Not from here: what goes wrong in it would end the feed.
+                asyncio.get_running_loop().call_soon(watcher, trouble)
 
     async def _look(self) -> None:
         if not self._followers:

@@ -244,22 +244,28 @@ class EventStoreClient:
         after: int = 0,
         epoch: int | None = None,
         on_lost: Callable[[Unavailable], None] = lambda _: None,
+        on_back: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[RecordedEvent]:
         """Read what `query` means (default: everything) after a position, and on for ever.
 
         Every event once, in order, also across restarts of the service and of the database and
         across cut lines: it comes back where it was, as often as it takes; `on_lost` is told why
-        each time. Only the first connection is given up after `retry_for` seconds (Unavailable).
+        each time it fails, `on_back` that it goes on again. Only the first connection is given up
+        after `retry_for` seconds (Unavailable).
         Raises InvalidInput at once for a bad position, and HistoryRewound if the log does not
         have that position (in that epoch, if given), or loses it by a restore.
         """
         query = query or EventQuery()
         log_scan(query, after=after, before=None, direction="forward")
         params = {"query": query.to_json()} if query else {}
-        return self._follow(params, Place(after, epoch), on_lost)
+        return self._follow(params, Place(after, epoch), on_lost, on_back)
 
     async def _follow(
-        self, params: Mapping[str, str], place: Place, on_lost: Callable[[Unavailable], None]
+        self,
+        params: Mapping[str, str],
+        place: Place,
+        on_lost: Callable[[Unavailable], None],
+        on_back: Callable[[], None],
     ) -> AsyncIterator[RecordedEvent]:
         waits = delays()
         connected = False
@@ -269,6 +275,8 @@ class EventStoreClient:
                 answer = await self._call(
                     "GET", "/events", params=params, headers=headers, stream=True
                 )
+                if connected:
+                    on_back()
                 connected = True
                 try:
                     decoder = Decoder()

@@ -58,12 +58,17 @@ async def test_every_event_once_while_the_service_is_killed_and_restarted(
 ) -> None:
     seen: list[int] = []
     lost: list[Unavailable] = []
+    back: list[int] = []
     enough = asyncio.Event()
     total = 60
 
     async def follow(url: str) -> None:
         async with EventStoreClient(url) as client:
-            async for event in client.follow(EventQuery(categories=["a"]), on_lost=lost.append):
+            async for event in client.follow(
+                EventQuery(categories=["a"]),
+                on_lost=lost.append,
+                on_back=lambda: back.append(len(seen)),
+            ):
                 seen.append(event.position)
                 if len(seen) % 20 == 0:
                     enough.set()
@@ -91,6 +96,7 @@ async def test_every_event_once_while_the_service_is_killed_and_restarted(
             await following
     assert seen == list(range(1, total + 1))
     assert len(lost) >= 2
+    assert back == [20, 40]
 
 
 async def test_refusals_are_those_of_the_library(
