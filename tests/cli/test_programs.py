@@ -70,6 +70,7 @@ def test_help_imports_neither_drivers_of_migrations_nor_the_service() -> None:
         "serve",
         "append",
         "read",
+        "tail",
         "streams",
         "import",
         "export",
