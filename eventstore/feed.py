@@ -64,7 +64,8 @@ class Feed:
         self.watchers: list[Callable[[str], None]] = []
         """Told of every change of `trouble`, a moment later."""
         self._followers = 0
-        self._epoch = 0
+        self.epoch = 0
+        """The epoch of what is in the tail."""
         self._ready = asyncio.Event()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -145,7 +146,7 @@ class Feed:
         while True:
             # The head is asked for each time: it tells whether the log is still the same one.
             head = await self.source.head()
-            if head.epoch != self._epoch or head.position < self.tail.head:
+            if head.epoch != self.epoch or head.position < self.tail.head:
                 self._rewound(head)
                 return
             if head.position == self.tail.head:
@@ -161,11 +162,11 @@ class Feed:
         scan = log_scan(EventQuery(), after=first, before=None, direction="forward")
         self.tail.reset(first)
         self.tail.extend(await self.source.page(scan.up_to(head.position), WARM))
-        self._epoch = head.epoch
+        self.epoch = head.epoch
         self._ready.set()
 
     def _rewound(self, head: LogHead) -> None:
-        self.rewound = HistoryRewound(self.tail.head, self._epoch, head.position, head.epoch)
+        self.rewound = HistoryRewound(self.tail.head, self.epoch, head.position, head.epoch)
         logger.error("%s", self.rewound)
         self._ready.clear()  # who comes from now on begins with the log as it is
         self.waiters.wake_all()
@@ -219,6 +220,7 @@ class Follower:
         epoch = head.epoch if self._epoch is None else self._epoch
         if epoch != head.epoch or self.position > head.position:
             raise HistoryRewound(self.position, epoch, head.position, head.epoch)
+        self._epoch = epoch
         self._begun_at = head.position
         self._checked = True
         return head
@@ -246,6 +248,8 @@ class Follower:
         while not feed.closing:
             if feed.rewound is not self._rewound and feed.rewound is not None:
                 raise feed.rewound
+            if self._epoch is not None and self._epoch < feed.epoch:  # between check and begin
+                raise HistoryRewound(self.position, self._epoch, feed.tail.head, feed.epoch)
             seen = feed.tail.after(self.position, PAGE)
             if seen is None:
                 if events := await self._from_log():
