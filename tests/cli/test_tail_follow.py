@@ -76,7 +76,7 @@ def tailing(*args: object) -> Iterator[Tail]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env=environment() | {"PYTHONUNBUFFERED": ""},  # what is shown at once is flushed by us
     )
     tail = Tail(process)
     try:
@@ -218,7 +218,10 @@ def test_it_ends_with_its_reader_without_a_word_and_without_another_event(
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert process.stdout.readline()
-        process.stdout.close()
-        assert process.wait(DEADLINE) == 1
+        try:
+            assert process.stdout.readline()
+            process.stdout.close()
+            assert process.wait(DEADLINE) == 1
+        finally:
+            process.kill()
         assert process.stderr.read() == b""
