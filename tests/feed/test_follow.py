@@ -217,6 +217,17 @@ async def test_a_new_epoch_ends_who_followed_and_not_who_comes(
     assert await take(store.follow(epoch=2), 1) == [1]
 
 
+async def test_a_rewind_between_check_and_begin_is_told(store: EventStore, connection: Pg) -> None:
+    await store.append("a", EventData("T"))
+    planned = store.follower(after=1, epoch=1)
+    await planned.check()
+    await connection.execute("SELECT eventstore.begin_epoch()")
+    async with planned as follower:
+        with pytest.raises(HistoryRewound) as rewound:
+            await follower.next(timeout=DEADLINE)
+    assert (rewound.value.epoch, rewound.value.current_epoch) == (1, 2)
+
+
 async def test_nothing_is_read_while_nobody_follows(store: EventStore) -> None:
     feed = store.start_following()
     async with store.follower() as follower:
