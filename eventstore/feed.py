@@ -98,12 +98,16 @@ class Feed:
         """Look at the log now."""
         self._woken.set()
 
-    async def join(self) -> None:
-        """Count a follower in, and wait until the tail is there for it."""
+    async def join(self, epoch: int) -> None:
+        """Count a follower in, and wait until the tail is there, of its epoch or a later one."""
         self._followers += 1
-        self.wake()
         try:
-            await self._ready.wait()
+            while not self.closing:
+                self.wake()
+                await self._ready.wait()
+                if self.epoch >= epoch:
+                    return
+                await self.waiters.wait((EVERY_EVENT,), POLL_LIVE)
         except BaseException:
             self._followers -= 1
             raise
@@ -210,8 +214,12 @@ class Follower:
         """Begin, after a `check` unless that was done."""
         if not self._checked:
             await self.check()
-        await self._feed.join()
+        assert self._epoch is not None  # noqa: S101 - `check` sets it
+        await self._feed.join(self._epoch)
         self._joined = True
+        rewound = self._feed.rewound
+        if rewound is not None and rewound.epoch < self._epoch:
+            self._rewound = rewound  # before its time: the feed had not looked yet
         return self
 
     async def check(self) -> LogHead:
