@@ -62,8 +62,11 @@ class Feed:
         self.closing = False
         self.trouble = ""
         """Why the log could not be read the last time; empty when it could."""
+        self.watchers: list[Callable[[str], None]] = []
+        """Told of every change of `trouble`, a moment later."""
         self._followers = 0
-        self._epoch = 0
+        self.epoch = 0
+        """The epoch of what is in the tail."""
         self._size = PageSize(PAGE)
         self._ready = asyncio.Event()
         self._woken = asyncio.Event()
@@ -95,12 +98,16 @@ class Feed:
         """Look at the log now."""
         self._woken.set()
 
-    async def join(self) -> None:
-        """Count a follower in, and wait until the tail is there for it."""
+    async def join(self, epoch: int) -> None:
+        """Count a follower in, and wait until the tail is there, of its epoch or a later one."""
         self._followers += 1
-        self.wake()
         try:
-            await self._ready.wait()
+            while not self.closing:
+                self.wake()
+                await self._ready.wait()
+                if self.epoch >= epoch:
+                    return
+                await self.waiters.wait((EVERY_EVENT,), POLL_LIVE)
         except BaseException:
             self._followers -= 1
             raise
@@ -124,10 +131,17 @@ class Feed:
                     logger.warning(
                         "the log cannot be read, trying again: %s", error, exc_info=unexpected
                     )
-                self.trouble = str(error)
+                self._tell(str(error))
                 await asyncio.sleep(POLL_LIVE)
             else:
-                self.trouble = ""
+                self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            for watcher in self.watchers:
+                # Not from here: what goes wrong in it would end the feed.
+                asyncio.get_running_loop().call_soon(watcher, trouble)
 
     async def _look(self) -> None:
         if not self._followers:
@@ -138,7 +152,7 @@ class Feed:
         while True:
             # The head is asked for each time: it tells whether the log is still the same one.
             head = await self.source.head()
-            if head.epoch != self._epoch or head.position < self.tail.head:
+            if head.epoch != self.epoch or head.position < self.tail.head:
                 self._rewound(head)
                 return
             if head.position == self.tail.head:
@@ -152,11 +166,11 @@ class Feed:
     async def _begin(self) -> None:
         head = await self.source.head()
         self.tail.reset(max(0, head.position - WARM))
-        self._epoch = head.epoch
+        self.epoch = head.epoch
         self._ready.set()
 
     def _rewound(self, head: LogHead) -> None:
-        self.rewound = HistoryRewound(self.tail.head, self._epoch, head.position, head.epoch)
+        self.rewound = HistoryRewound(self.tail.head, self.epoch, head.position, head.epoch)
         logger.error("%s", self.rewound)
         self._ready.clear()  # who comes from now on begins with the log as it is
         self.waiters.wake_all()
@@ -200,8 +214,12 @@ class Follower:
         """Begin, after a `check` unless that was done."""
         if not self._checked:
             await self.check()
-        await self._feed.join()
+        assert self._epoch is not None  # noqa: S101 - `check` sets it
+        await self._feed.join(self._epoch)
         self._joined = True
+        rewound = self._feed.rewound
+        if rewound is not None and rewound.epoch < self._epoch:
+            self._rewound = rewound  # before its time: the feed had not looked yet
         return self
 
     async def check(self) -> LogHead:
@@ -211,6 +229,7 @@ class Follower:
         epoch = head.epoch if self._epoch is None else self._epoch
         if epoch != head.epoch or self.position > head.position:
             raise HistoryRewound(self.position, epoch, head.position, head.epoch)
+        self._epoch = epoch
         self._begun_at = head.position
         self._checked = True
         return head
@@ -238,6 +257,8 @@ class Follower:
         while not feed.closing:
             if feed.rewound is not self._rewound and feed.rewound is not None:
                 raise feed.rewound
+            if self._epoch is not None and self._epoch < feed.epoch:  # between check and begin
+                raise HistoryRewound(self.position, self._epoch, feed.tail.head, feed.epoch)
             seen = feed.tail.after(self.position, PAGE)
             if seen is None:
                 if events := await self._from_log():
