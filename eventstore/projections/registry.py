@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import asyncpg
 
 from eventstore.core.errors import DefinitionChanged
 from eventstore.core.projection import Projection
 from eventstore.postgres.statements import statements
+from eventstore.projections.connection import Connection
 from eventstore.projections.tables import ReadTable
 
 
-async def register(
-    connection: asyncpg.Connection[Any], projection: Projection, *, schema: str
-) -> bool:
+async def register(connection: Connection, projection: Projection, *, schema: str) -> bool:
     """Make a version known and create its tables; tell whether it was new.
 
     All or nothing, and safe to call from any number of workers at once. Raises DefinitionChanged

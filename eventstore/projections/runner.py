@@ -16,6 +16,7 @@ from eventstore.core.events import RecordedEvent
 from eventstore.core.query import EventQuery
 from eventstore.core.streams import partition_of
 from eventstore.feed import Follower
+from eventstore.projections.connection import Connection
 from eventstore.projections.writer import LeaseLost, Place, Stopped, Writer
 from eventstore.store import EventStore
 
@@ -23,8 +24,16 @@ logger: Final = logging.getLogger("eventstore.projections")
 
 IDLE: Final = 0.1
 """Seconds until a checkpoint moves over events that are not the projection's."""
+CAUTIOUS: Final = 3
+"""Crashes at one checkpoint after which events are tried one by one, to find which one it is."""
+GIVEN_UP: Final = 6
+"""Crashes at one checkpoint after which the next event is not tried any more."""
 HELD_PAGE: Final = 500
 """Events of a parked stream that are tried again in one transaction."""
+
+
+class Crashed(Exception):
+    """Handling an event has ended the process, again and again."""
 
 
 class Runner:
@@ -39,7 +48,9 @@ class Runner:
         *,
         checkpoint: int,
         epoch: int,
+        crashes: int = 0,
     ) -> None:
+        """`crashes` counts owners of this partition that ended without a word, at `checkpoint`."""
         self.place = place
         self.checkpoint = checkpoint
         self._store = store
@@ -47,6 +58,7 @@ class Runner:
         self._writer = writer
         self._projection = writer.projection
         self._epoch = epoch
+        self._crashes = crashes
         self._stopping = False
         self._to_retry: dict[str, int] = {}
 
@@ -112,11 +124,24 @@ class Runner:
         while True:
             try:
                 async with self._pool.acquire() as connection:
+                    if events and self._crashes >= CAUTIOUS:
+                        await self._write_one_by_one(connection, events)
                     await self._writer.write(connection, self.place, events, position)
                 self.checkpoint = position
                 return
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 await self._wait(error, next(waits))
+
+    async def _write_one_by_one(
+        self, connection: Connection, events: Sequence[RecordedEvent]
+    ) -> None:
+        """Let a crash stand beside the event that causes it; give that up when it goes on."""
+        if self._crashes >= GIVEN_UP:
+            reason = Crashed(f"{self._crashes} workers ended without a word at this event")
+            await self._writer.refuse(connection, self.place, events[0], reason)
+        for event in events:
+            await self._writer.write(connection, self.place, [event], event.position)
+        self._crashes = 0
 
     async def _retry(self, stream_name: str, position: int) -> None:
         """Go on in a stream from the event that failed, up to the checkpoint."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -14,13 +14,11 @@ from eventstore.core.events import RecordedEvent
 from eventstore.core.folding import Failure, Folded, Plan, Rows, fold, plan, respelt
 from eventstore.core.projection import Key, Projection
 from eventstore.postgres.statements import statements
+from eventstore.projections.connection import Connection
 from eventstore.projections.deadline import DeadlineExceeded, TimedThread
 from eventstore.projections.registry import read_tables
 
 logger: Final = logging.getLogger("eventstore.projections")
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
 
 _OF_A_ROW: Final = ("22", "23")
 """SQLSTATE classes that a row causes, data and integrity: all others pass or concern everybody."""
@@ -105,6 +103,13 @@ class Writer:
         return await self.retry(
             connection, place, stream_name, first, second[0]
         ) or await self.retry(connection, place, stream_name, second, then)
+
+    async def refuse(
+        self, connection: Connection, place: Place, event: RecordedEvent, reason: Exception
+    ) -> None:
+        """Treat an event as one that failed, without trying it. Raises as `write`."""
+        failure = Failure(event, reason)
+        await self._transaction(connection, place, [event], event.position, failure)
 
     async def stop(self, connection: Connection, reason: str) -> None:
         """Stop the projection, on every worker, until somebody resumes it."""

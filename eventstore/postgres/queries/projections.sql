@@ -25,3 +25,7 @@ SELECT eventstore.projection_checkpoint_v1($1, $2, $3, $4, $5);
 
 -- name: projection_serves
 SELECT v.serving FROM eventstore.projection_versions AS v WHERE v.projection = $1 AND v.version = $2;
+
+-- name: projection_retrying
+SELECT f.stream_name, f.position FROM eventstore.projection_failures AS f
+ WHERE f.projection = $1 AND f.version = $2 AND f.state = 'retrying';
