@@ -28,6 +28,16 @@ GONE: Final = (httpx.TransportError, AttributeError)
 very moment in which it was made, and that has no peer any more (anyio)."""
 
 
+async def ticks(per_second: float) -> AsyncIterator[None]:
+    """Tick by the clock; the ticks that were missed come at once."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        yield
+        due += 1 / per_second
+        await asyncio.sleep(due - loop.time())
+
+
 @dataclass
 class Request:
     """One append: sent, and sent again if need be."""
