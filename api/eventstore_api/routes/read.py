@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from urllib.parse import parse_qsl, urlencode
 
-from eventstore import EventQuery, EventStore, NotFound, Unavailable
+from eventstore import EventQuery, EventStore, NotFound, RecordedEvent, Unavailable
 from eventstore.core.reads import END, Scan, log_scan, stream_scan
 from eventstore_api.cloudevents import cloudevents_json
 from eventstore_api.dispatch import Reply, Request
@@ -162,7 +162,10 @@ class ReadRoutes:
         limit = parameters.limit(store.limits)
         if headers["content-type"] == NDJSON:
             wanted = None if parameters.one("limit") is None else limit
-            return Reply(200, headers, _lines(store, scan, wanted))
+            pages = store.pages(scan, wanted)
+            # Before anything is said: what cannot be read at all is refused as elsewhere.
+            first: list[RecordedEvent] = await anext(pages, [])
+            return Reply(200, headers, _lines(first, pages))
         events = await store.page(scan, limit)
         if len(events) == limit and not (rest := scan.behind(events[-1])).is_empty:
             headers["link"] = _next_link(request, rest)
@@ -175,8 +178,12 @@ def _applied(waits: bool, seconds: int) -> dict[str, str]:
     return {"preference-applied": f"wait={seconds}"} if waits else {}
 
 
-async def _lines(store: EventStore, scan: Scan, limit: int | None) -> AsyncGenerator[bytes]:
-    async for page in store.pages(scan, limit):
+async def _lines(
+    first: list[RecordedEvent], rest: AsyncIterator[list[RecordedEvent]]
+) -> AsyncGenerator[bytes]:
+    if first:
+        yield ndjson(first)
+    async for page in rest:
         yield ndjson(page)
 
 
