@@ -95,6 +95,16 @@ async def test_when_the_database_is_gone_everything_says_to_try_again(
     assert await head(http) == 2
 
 
+async def test_what_is_malformed_is_refused_without_a_look_at_the_database(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.unreachable():
+        for bad in ("after=x", "before=x", "limit=0", "direction=up", "unknown=1"):
+            for path in ("/events", "/streams/order-1"):
+                problem(await http.get(f"{path}?{bad}"), 400, "malformed-request")
+        problem(await http.get("/events/none"), 422, "invalid-request")
+
+
 @pytest.mark.parametrize("expected", [None, "k"])
 async def test_an_append_over_a_short_outage_is_stored_once(
     http: httpx.AsyncClient, connection: Pg, database: Database, expected: str | None

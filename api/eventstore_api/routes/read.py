@@ -21,7 +21,7 @@ from eventstore_api.headers import (
     last_event_id,
     negotiate,
 )
-from eventstore_api.parameters import Parameters
+from eventstore_api.parameters import DEFAULT_LIMIT, Parameters
 from eventstore_api.problems import HttpError
 from eventstore_api.sse import HEADERS, SSE, stream
 from eventstore_api.wire import ndjson, page_json
@@ -50,6 +50,7 @@ class ReadRoutes:
             before=parameters.integer("before", 0, END),
             direction=parameters.direction(),
         )
+        limit = parameters.limit(store.limits)
         form = negotiate(request.headers, _OFFERED)
         await check_event_position(store, request.headers)
         query = EventQuery(streams=[request.name])
@@ -65,7 +66,7 @@ class ReadRoutes:
         headers = {"content-type": form, "etag": f'"{head}"', **_CACHING, **_applied(waits, wait)}
         if knows(request.headers, headers["etag"]):
             return Reply(304, {**_CACHING, "etag": headers["etag"]}, b"")
-        return await self._reply(request, parameters, scan.up_to(head), head, headers)
+        return await self._reply(request, limit, scan.up_to(head), head, headers)
 
     async def read_log(self, request: Request) -> Reply:
         """Read the log between two positions, filtered."""
@@ -80,6 +81,7 @@ class ReadRoutes:
             before=parameters.integer("before", 0, END),
             direction=parameters.direction(),
         )
+        limit = parameters.limit(store.limits)
         form = negotiate(request.headers, _OFFERED)
         if form == SSE:
             await check_event_position(store, request.headers)
@@ -91,7 +93,7 @@ class ReadRoutes:
         head = (await check_event_position(store, request.headers)) or (await store.head()).position
         headers = {"content-type": form, **_CACHING, **_applied(waits, wait)}
         headers["event-position"] = f"{head};epoch={store.epoch}"
-        return await self._reply(request, parameters, scan.up_to(head), head, headers)
+        return await self._reply(request, limit, scan.up_to(head), head, headers)
 
     async def _follow(
         self,
@@ -153,19 +155,18 @@ class ReadRoutes:
     async def _reply(
         self,
         request: Request,
-        parameters: Parameters,
+        limit: int | None,
         scan: Scan,
         head: int,
         headers: dict[str, str],
     ) -> Reply:
         store = self._store()
-        limit = parameters.limit(store.limits)
         if headers["content-type"] == NDJSON:
-            wanted = None if parameters.one("limit") is None else limit
-            pages = store.pages(scan, wanted)
+            pages = store.pages(scan, limit)
             # Before anything is said: what cannot be read at all is refused as elsewhere.
             first: list[RecordedEvent] = await anext(pages, [])
             return Reply(200, headers, _lines(first, pages))
+        limit = limit or DEFAULT_LIMIT
         events = await store.page(scan, limit)
         if len(events) == limit and not (rest := scan.behind(events[-1])).is_empty:
             headers["link"] = _next_link(request, rest)
