@@ -44,14 +44,10 @@ class Installation:
         await asyncio.to_thread(self._postgres.start)
         await self._start_service()
 
-    async def stop(self) -> None:
-        """Stop both in order."""
-        try:
-            assert await asyncio.to_thread(self.service.stop) == 0
-            assert "Traceback" not in self.service.output, self.service.output
-        finally:
-            self.service.__exit__(None, None, None)
-            await asyncio.to_thread(self._postgres.stop)
+    async def end(self) -> None:
+        """Stop what still runs."""
+        await asyncio.to_thread(self.service.__exit__, None, None, None)
+        await asyncio.to_thread(self._postgres.stop)
 
     async def _start_service(self) -> None:
         dsn = self._postgres.dsn(user=_SERVICE, dbname=DATABASE)
@@ -61,8 +57,12 @@ class Installation:
 
     async def restart_service(self) -> None:
         """SIGTERM, and a new one."""
-        assert await asyncio.to_thread(self.service.stop) == 0, self.service.output
+        await self.stop_service()
         await self._replace_service()
+
+    async def stop_service(self) -> None:
+        """SIGTERM, and an end in order."""
+        assert await asyncio.to_thread(self.service.stop) == 0, self.service.output
 
     async def kill_service(self) -> None:
         """SIGKILL, and a new one."""
@@ -70,9 +70,13 @@ class Installation:
         await self._replace_service()
 
     async def _replace_service(self) -> None:
-        assert "Traceback" not in self.service.output, self.service.output
         await asyncio.to_thread(self.service.__exit__, None, None, None)
+        self.check_log()
         await self._start_service()
+
+    def check_log(self) -> None:
+        """Expect that the service met nothing that it does not know."""
+        assert "Traceback" not in self.service.output, self.service.output
 
     async def restart_database(self, how: signal.Signals = FAST) -> None:
         """Stop the database server, and start it again."""
@@ -145,8 +149,10 @@ async def installed(data_dir: Path) -> AsyncIterator[Installation]:
     await installation.start()
     try:
         yield installation
+        await installation.stop_service()
+        installation.check_log()
     finally:
-        await installation.stop()
+        await installation.end()
 
 
 def free_port() -> int:

@@ -25,9 +25,10 @@ from eventstore.postgres.listener import DEADLINE, HEARTBEAT
 from tests.fix_proxy import Proxy, new_proxy
 from tests.service.checker import Checker
 from tests.service.conftest import needs_proc
+from tests.service.following import follow
 from tests.service.installation import Installation, installed
 from tests.service.load import Load, ticks
-from tests.service.readers import Readers, Seen
+from tests.service.readers import Readers
 
 SECONDS = float(os.environ.get("EVENTSTORE_GAUNTLET_SECONDS", HEARTBEAT + DEADLINE + 1))
 RATE = 200
@@ -76,11 +77,6 @@ class Gauntlet:
                 self.load.told.append(appended)
                 return appended.position
         raise AssertionError("delays never end")
-
-    async def follow(self, client: EventStoreClient, seen: Seen) -> None:
-        """Note everything that a follower is given."""
-        async for event in client.follow(seen.query, on_lost=seen.lose):
-            seen.add(event)
 
     async def flow(self, store: Store) -> None:
         """Append, and wait until every follower has that event."""
@@ -136,7 +132,7 @@ async def test_every_follower_sees_every_event_once_through_every_fault(data_dir
             (by_line, gauntlet.readers.new("a follower whose line is cut", orders)),
         ]
         async with asyncio.TaskGroup() as tasks:
-            following = [tasks.create_task(gauntlet.follow(*one)) for one in followers]
+            following = [tasks.create_task(follow(*one)) for one in followers]
             stores: list[Store] = [other if n % 5 == 0 else direct for n in range(WRITERS)]
             writing = [tasks.create_task(gauntlet.write(s, n)) for n, s in enumerate(stores)]
             await run(gauntlet, other)
