@@ -365,7 +365,7 @@ class EventStoreClient:
                 request = self._http.build_request(
                     method, path, params=params, headers=headers, content=content
                 )
-                answer = await self._http.send(request, stream=stream)
+                answer = await self._send(request, stream=stream)
                 if answer.is_success:
                     return answer
                 refused = await _refusal(answer)
@@ -384,6 +384,13 @@ class EventStoreClient:
                 raise OutcomeUnknown(event_ids) if event_ids and unknown else refused.error
             await asyncio.sleep(wait)
         raise AssertionError("delays never end")
+
+    async def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+        try:
+            return await self._http.send(request, stream=stream)
+        except AttributeError as fault:
+            # What anyio makes, on uvloop, of a connection that broke while it was made.
+            raise httpx.ReadError(str(fault), request=request) from fault
 
     def _lost(self, fault: httpx.TransportError) -> Unavailable:
         error = Unavailable(f"no answer from {self.url}: {str(fault) or type(fault).__name__}")
