@@ -130,6 +130,8 @@ class Dispatcher:
             reply = Reply(*problem(error))
         except ClientGoneError:
             return
+        except asyncio.CancelledError:  # the service ends, and has waited long enough
+            reply = Reply(*problem(Unavailable("the service is shutting down")))
         except Exception:  # a fault of ours: it goes to the log whole, and to the client as a 500
             logger.exception("%s %s failed", method, path.decode("latin-1"))
             reply = Reply(*problem(HttpError("internal-error", "see the service's log")))
