@@ -91,12 +91,13 @@ async def visit(client: EventStoreClient, readers: Readers, ahead: Seen, seed: i
     async for _ in ticks(1):
         after = choices.randrange(ahead.position + 1)
         seen = readers.new(f"a visitor from {after}", after=after)
-        stay = choices.randint(1, PAGE)
+        # Long enough for several pages of the log, and over the seam to what comes live.
+        end = min(after + choices.randint(1, 2_000), ahead.position + choices.randint(1, 50))
         events = client.follow(after=after, on_lost=seen.lose)
         async with aclosing(events):  # type: ignore[type-var]
             async for event in events:
                 seen.add(event)
-                if len(seen.events) == stay:
+                if event.position >= end:
                     break
 
 

@@ -75,4 +75,4 @@ class Readers:
         """Expect that each saw the log in order, without gap or repeat (C3)."""
         for seen in self.all:
             history.seen(seen.events, reader=seen.name, query=seen.query, after=seen.after)
-        assert history.violations == []
+        assert not history.violations, history.violations
