@@ -46,7 +46,8 @@ class OneWrite:
 
     def _send_head(self) -> None:
         self._handle = None
-        self._transport.write(self._head)
+        if not self._transport.is_closing():  # the client may have gone since
+            self._transport.write(self._head)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import socket
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol
 
 import httpx
@@ -99,6 +103,7 @@ UNKNOWN = problem("outcome-unknown", event_ids=["x"])
     [
         [REFUSED],
         [BROKEN],
+        [AttributeError("of a connection that broke while it was made")],
         [httpx.ReadTimeout("slow")],
         [UNKNOWN],
         [httpx.Response(502)],
@@ -183,3 +188,32 @@ def test_delays_double_up_to_a_limit_and_are_spread() -> None:
     assert longest[:3] == [FIRST_DELAY * 1.5, FIRST_DELAY * 3, FIRST_DELAY * 6]
     assert longest[-1] == LONGEST_DELAY * 1.5
     assert next(delays(lambda low, _: low)) == FIRST_DELAY * 0.5
+
+
+@contextmanager
+def resetting() -> Iterator[str]:
+    """A server that ends every connection without a goodbye, as soon as it is made."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+
+        def reset() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    no_goodbye = struct.pack("ii", 1, 0)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_goodbye)
+                    connection.close()
+
+        thread = threading.Thread(target=reset)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+async def test_a_connection_that_breaks_while_it_is_made_is_a_lost_one() -> None:
+    with resetting() as url:
+        async with EventStoreClient(url, retry_for=0) as store:
+            for _ in range(60):  # of a hundred connections one breaks in that very moment
+                tries = [store.head() for _ in range(8)]
+                found = await asyncio.gather(*tries, return_exceptions=True)
+                assert {type(error) for error in found} == {Unavailable}
