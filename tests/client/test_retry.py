@@ -103,7 +103,6 @@ UNKNOWN = problem("outcome-unknown", event_ids=["x"])
     [
         [REFUSED],
         [BROKEN],
-        [AttributeError("of a connection that broke while it was made")],
         [httpx.ReadTimeout("slow")],
         [UNKNOWN],
         [httpx.Response(502)],
@@ -181,6 +180,13 @@ async def test_something_else_behind_the_url_is_told(client: Opener, body: bytes
             await store.head()
         with pytest.raises(EventStoreError, match="service's answer is not"):
             await store.append("a", EventData("T"))
+
+
+async def test_what_anyio_makes_of_a_line_that_breaks_is_a_lost_line() -> None:
+    script = Script(AttributeError("of a connection that broke while it was made"))
+    async with _async(script, 30) as store:
+        await store.append("a", EventData("T"))
+    assert len(script.requests) == 2
 
 
 def test_delays_double_up_to_a_limit_and_are_spread() -> None:
