@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from eventstore import Appended, EventData, EventStore, RecordedEvent
 from eventstore_api import create_app
 from eventstore_api.server import Server, server_config
-from eventstore_api.sse import HEADERS, control, frames
+from eventstore_api.sse import HEADERS, control, pieces
 
 from ._data import EVENT_TYPE, json_text, payload, stream_name
 
@@ -84,7 +84,7 @@ class ReadyFrames:
             *(0, stream_name(0), 0, uuid.UUID(int=0), EVENT_TYPE, json_text(payload(0)), "{}"),
             *([], datetime.now(UTC)),
         )
-        self._frame = frames([event], 1).removeprefix(b"id: 0")
+        self._frame = next(pieces([event], 1)).removeprefix(b"id: 0")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a follower, or an append."""

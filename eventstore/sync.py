@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from eventstore.core.append import Append, Appended, AppendRequest, encode_append, make_request
+from eventstore.core.append import Append, Appended, AppendRequest
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.errors import EventStoreError, NotFound, OutcomeUnknown, SchemaMismatch
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
@@ -27,11 +27,11 @@ from eventstore.core.reads import (
 )
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.core.streams import check_stream_name, listing_range
-from eventstore.ids import new_event_ids
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import is_lost, refused_connection, translate
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
+from eventstore.requests import request_many, request_one
 
 logger = logging.getLogger("eventstore.sync")
 
@@ -92,10 +92,14 @@ class SyncEventStore:
         A line that breaks during the commit raises OutcomeUnknown with the event ids that were
         sent: append again with them, and nothing is stored twice.
         """
-        if isinstance(events, EventData):
-            events = [events]
-        append = Append(stream_name, events, expected_revision)
-        return self.append_many([append], idempotency_key=idempotency_key, connection=connection)[0]
+        request = request_one(
+            stream_name,
+            events,
+            expected_revision,
+            idempotency_key=idempotency_key,
+            limits=self.limits,
+        )
+        return self._append(request, connection)[0]
 
     def append_many(
         self,
@@ -106,17 +110,8 @@ class SyncEventStore:
         connection: psycopg.Connection[Any] | None = None,
     ) -> tuple[Appended, ...]:
         """Append to several streams, all or nothing: see EventStore.append_many."""
-        encoded = [
-            encode_append(a.stream_name, a.events, a.expected_revision, limits=self.limits)
-            for a in appends
-        ]
-        count = sum(len(append.events) for append in encoded)
-        request = make_request(
-            encoded,
-            new_ids=new_event_ids(count) if idempotency_key is None else None,
-            idempotency_key=idempotency_key,
-            condition=condition,
-            limits=self.limits,
+        request = request_many(
+            appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
         return self._append(request, connection)
 

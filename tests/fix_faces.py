@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
+import httpx
 import psycopg
 import pytest
 
@@ -22,15 +23,18 @@ from eventstore import (
     ExpectedRevision,
     RecordedEvent,
 )
+from eventstore.client import EventStoreClient, SyncEventStoreClient
 from eventstore.core.reads import Direction, LogHead, NameCount, StreamHead
 from eventstore.sync import SyncEventStore
+from eventstore_api import create_app
 from tests.fix_database import new_pg
+from tests.fix_service import served
 
 T = TypeVar("T")
 
 
 class Face(Protocol):
-    """What every face of the store can do. `connection` is what `own_transaction` gave."""
+    """What every face of the store can do."""
 
     async def append(
         self,
@@ -39,7 +43,6 @@ class Face(Protocol):
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
-        connection: Any = None,
     ) -> Appended: ...
     async def append_many(
         self,
@@ -47,7 +50,6 @@ class Face(Protocol):
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
-        connection: Any = None,
     ) -> tuple[Appended, ...]: ...
     def read_stream(
         self,
@@ -77,10 +79,32 @@ class Face(Protocol):
     async def event_types(self) -> list[NameCount]: ...
 
 
-class Threaded:
-    """A SyncEventStore as a Face: every call in a thread."""
+class LocalFace(Face, Protocol):
+    """A face that can append within its caller's own transaction, on its `connection`."""
 
-    def __init__(self, store: SyncEventStore) -> None:
+    async def append(
+        self,
+        stream_name: str,
+        events: EventData | Sequence[EventData],
+        *,
+        expected_revision: ExpectedRevision = ANY,
+        idempotency_key: str | None = None,
+        connection: Any = None,
+    ) -> Appended: ...
+    async def append_many(
+        self,
+        appends: Iterable[Append],
+        *,
+        condition: AppendCondition | None = None,
+        idempotency_key: str | None = None,
+        connection: Any = None,
+    ) -> tuple[Appended, ...]: ...
+
+
+class Threaded:
+    """A face without an event loop as a Face: every call in a thread."""
+
+    def __init__(self, store: SyncEventStore | SyncEventStoreClient) -> None:
         self._store = store
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -92,6 +116,10 @@ class Threaded:
 
     def read(self, *args: Any, **options: Any) -> AsyncIterator[RecordedEvent]:
         return _stepped(self._store.read(*args, **options))
+
+    def follow(self, *args: Any, **options: Any) -> AsyncIterator[RecordedEvent]:
+        assert isinstance(self._store, SyncEventStoreClient)
+        return _stepped(self._store.follow(*args, **options))
 
 
 async def _stepped(items: Iterator[T]) -> AsyncIterator[T]:
@@ -106,23 +134,40 @@ class OwnTransaction(NamedTuple):
     execute: Callable[[str], Any]
 
 
-class Kind(NamedTuple):
-    """One face: how it is opened, and how its user opens a transaction."""
+class LocalKind(NamedTuple):
+    """How a local face is opened, and how its user opens a transaction."""
 
-    open: Callable[[str], AbstractAsyncContextManager[Face]]
+    open: Callable[[str], AbstractAsyncContextManager[LocalFace]]
     own_transaction: Callable[[str], AbstractAsyncContextManager[OwnTransaction]]
 
 
 @asynccontextmanager
-async def _open_asyncpg(dsn: str) -> AsyncIterator[Face]:
+async def _open_asyncpg(dsn: str) -> AsyncIterator[LocalFace]:
     async with EventStore(dsn) as store:
         yield store
 
 
 @asynccontextmanager
-async def _open_psycopg(dsn: str) -> AsyncIterator[Face]:
+async def _open_psycopg(dsn: str) -> AsyncIterator[LocalFace]:
     with SyncEventStore(dsn) as store:
         yield Threaded(store)
+
+
+@asynccontextmanager
+async def _open_client(dsn: str) -> AsyncIterator[Face]:
+    async with EventStore(dsn) as store:
+        transport = httpx.ASGITransport(create_app(store, manage=False))
+        async with EventStoreClient("http://service", transport=transport) as client:
+            yield client
+
+
+@asynccontextmanager
+async def _open_sync_client(dsn: str) -> AsyncIterator[Face]:
+    with (
+        served(EventStore(dsn)) as (host, port),
+        SyncEventStoreClient(f"http://{host}:{port}") as client,
+    ):
+        yield Threaded(client)
 
 
 @asynccontextmanager
@@ -141,20 +186,42 @@ async def _psycopg_transaction(dsn: str) -> AsyncIterator[OwnTransaction]:
         yield OwnTransaction(connection, execute)
 
 
-KINDS = {
-    "asyncpg": Kind(_open_asyncpg, _asyncpg_transaction),
-    "psycopg": Kind(_open_psycopg, _psycopg_transaction),
+LOCAL_KINDS = {
+    "asyncpg": LocalKind(_open_asyncpg, _asyncpg_transaction),
+    "psycopg": LocalKind(_open_psycopg, _psycopg_transaction),
+}
+OPENERS: dict[str, Callable[[str], AbstractAsyncContextManager[Face]]] = {
+    "asyncpg": _open_asyncpg,
+    "psycopg": _open_psycopg,
+    "http": _open_client,
+    "http-sync": _open_sync_client,
 }
 
 
-@pytest.fixture(params=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each face in turn."""
-    return KINDS[request.param]
+OVER_HTTP = ("http", "http-sync")
+
+
+@pytest.fixture(
+    params=[
+        *LOCAL_KINDS,
+        # What PostgreSQL does differently, the local ones show.
+        *[pytest.param(name, marks=pytest.mark.one_postgres) for name in OVER_HTTP],
+    ]
+)
+async def face(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Face]:
+    """An open store on a fresh database, through each face in turn."""
+    async with OPENERS[request.param](dsn) as opened:
+        yield opened
+
+
+@pytest.fixture(params=list(LOCAL_KINDS))
+def local_kind(request: pytest.FixtureRequest) -> LocalKind:
+    """Each local face in turn."""
+    return LOCAL_KINDS[request.param]
 
 
 @pytest.fixture
-async def face(kind: Kind, dsn: str) -> AsyncIterator[Face]:
-    """An open store on a fresh database, through each face in turn."""
-    async with kind.open(dsn) as opened:
+async def local_face(local_kind: LocalKind, dsn: str) -> AsyncIterator[LocalFace]:
+    """An open store on a fresh database, through each local face in turn."""
+    async with local_kind.open(dsn) as opened:
         yield opened

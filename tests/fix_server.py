@@ -72,9 +72,24 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         names = chosen_servers(metafunc.config.getoption("--postgres"))
-        if metafunc.definition.get_closest_marker("one_postgres"):
-            names = names[:1]
         metafunc.parametrize("server", names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Not in pytest_generate_tests: a parameter of a fixture may have the mark, too.
+    others = chosen_servers(config.getoption("--postgres"))[1:]
+    again = [item for item in items if _server_of(item) in others and _is_for_one(item)]
+    if again:
+        config.hook.pytest_deselected(items=again)
+        items[:] = [item for item in items if item not in set(again)]
+
+
+def _is_for_one(item: pytest.Item) -> bool:
+    return item.get_closest_marker("one_postgres") is not None
+
+
+def _server_of(item: pytest.Item) -> str | None:
+    return item.callspec.params.get("server") if hasattr(item, "callspec") else None
 
 
 def chosen_servers(option: str) -> list[str]:

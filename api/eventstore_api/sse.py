@@ -7,7 +7,7 @@ and what a library would add (pings, an end at shutdown) needs the follower's po
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Final
 
 from eventstore import EventStoreError, Follower, HistoryRewound, RecordedEvent, Unavailable
@@ -20,8 +20,9 @@ OUTAGE: Final = 1.0
 """Seconds until the log is tried again when it cannot be read."""
 RETRY: Final = 1_000
 """Milliseconds after which a client comes back when the line broke."""
-CHUNK: Final = 100
-"""Events of one piece of the response."""
+PIECE: Final = 1 << 15
+"""Bytes of one piece of the response, if there is more than one event in it: what a client that
+does not read holds up."""
 HEADERS: Final = {
     "content-type": SSE,
     # Nothing between here and the client may collect events before it passes them on.
@@ -56,8 +57,8 @@ async def stream(follower: Follower, epoch: int) -> AsyncGenerator[bytes]:
             if follower.closed:
                 yield control("shutdown", {"head": follower.position})
                 return
-            for first in range(0, len(events), CHUNK):
-                yield frames(events[first : first + CHUNK], epoch)
+            for piece in pieces(events, epoch):
+                yield piece
             if events:
                 continue
             if follower.caught_up and not caught_up:
@@ -69,9 +70,19 @@ async def stream(follower: Follower, epoch: int) -> AsyncGenerator[bytes]:
                 yield b": keep-alive\n" + _id(follower.position, epoch) + b"\n"
 
 
-def frames(events: Sequence[RecordedEvent], epoch: int) -> bytes:
+def pieces(events: Sequence[RecordedEvent], epoch: int) -> Iterator[bytes]:
     """Give events as frames. Each is written once and kept with its event."""
-    return b"".join([_frame(event, epoch) for event in events])
+    piece: list[bytes] = []
+    size = 0
+    for event in events:
+        frame = _frame(event, epoch)
+        if piece and size + len(frame) > PIECE:
+            yield b"".join(piece)
+            piece, size = [], 0
+        piece.append(frame)
+        size += len(frame)
+    if piece:
+        yield b"".join(piece)
 
 
 def control(name: str, facts: dict[str, object]) -> bytes:

@@ -85,15 +85,15 @@ def of_service(url: str) -> list[Finding]:
         facts, health = root.json(), ready.json()
         store = f"{url}: eventstore {facts['version']}, store {facts['store_id']}"
         head = f"position {facts['head']}, epoch {facts['epoch']}"
-        reasons = "; ".join(health["reasons"])
+        status, reasons = health["status"], "; ".join(health["reasons"])
     except (ValueError, KeyError, TypeError):
         return [Finding("service", "bad", f"{url} is not an event store", "check the URL")]
     advice = "look at its database: eventstore doctor --dsn ..."
     return [
         Finding("service", "ok", store),
         Finding("ready", "ok", "yes")
-        if ready.is_success
-        else Finding("ready", "bad", reasons or "no", advice),
+        if status == "ready"
+        else Finding("ready", "warn" if ready.is_success else "bad", reasons or status, advice),
         Finding("head", "ok", head),
         of_latency(took),
     ]

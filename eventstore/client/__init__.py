@@ -1,5 +1,6 @@
 """The store over HTTP, with the verbs and the errors of EventStore. Needs no database driver."""
 
 from eventstore.client.client import EventStoreClient
+from eventstore.client.sync import SyncEventStoreClient
 
-__all__ = ["EventStoreClient"]
+__all__ = ["EventStoreClient", "SyncEventStoreClient"]

@@ -16,11 +16,12 @@ from uuid import UUID
 import msgspec
 
 from eventstore.core.append import Appended, AppendRequest
-from eventstore.core.errors import EventStoreError, expectation_name
+from eventstore.core.errors import EventStoreError, Unavailable, expectation_name
 from eventstore.core.events import EncodedEvent, RecordedEvent
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS
 
 NDJSON: Final = "application/x-ndjson"
+CUT_SHORT: Final = "the service's answer is cut short: read on after the last event"
 
 
 class _Event(msgspec.Struct):
@@ -66,6 +67,37 @@ def decode_lines(text: bytes) -> list[RecordedEvent]:
         return list(map(_recorded, _one_event.decode_lines(text)))
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise EventStoreError(f"the service's answer is not events: {fault}") from fault
+
+
+class EventLines:
+    """Takes the bytes of an NDJSON answer as they come, and gives its events, at most `limit`."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._left = limit
+        self._rest = b""
+
+    @property
+    def full(self) -> bool:
+        """Whether the limit is reached."""
+        return self._left == 0
+
+    def events(self, chunk: bytes) -> list[RecordedEvent]:
+        """Give the events that this piece completes."""
+        lines, end, rest = chunk.rpartition(b"\n")
+        if not end:
+            self._rest += chunk
+            return []
+        found = decode_lines(self._rest + lines)
+        self._rest = rest
+        if self._left is not None:
+            found = found[: self._left]
+            self._left -= len(found)
+        return found
+
+    def end(self) -> None:
+        """Say that no more comes. Raises Unavailable if there had to."""
+        if self._rest:
+            raise Unavailable(CUT_SHORT)
 
 
 def _recorded(event: _Event) -> RecordedEvent:

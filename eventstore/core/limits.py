@@ -33,3 +33,11 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+_UNBOUNDED: Final = 1 << 62
+NO_LIMITS: Final = Limits(
+    event_bytes=_UNBOUNDED,
+    append_bytes=_UNBOUNDED,
+    append_events=_UNBOUNDED,
+    event_tags=_UNBOUNDED,
+)
+"""For an append that somebody else will check."""

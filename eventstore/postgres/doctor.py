@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from eventstore.core.errors import EventStoreError, SchemaMismatch
 from eventstore.postgres.errors import AccessDenied, translate
@@ -25,8 +27,36 @@ LONG_TRANSACTION: Final = 300.0
 """Seconds that a transaction may be open before it is worth a word."""
 SLOW_QUERY: Final = 0.05
 """Seconds that a query which reads nothing may take: half of it is in every append."""
+FULL_QUEUE: Final = 0.5
+"""Share of the notification queue from which on PostgreSQL warns, and psql's append is silent."""
+ECHO: Final = 2.0
+"""Seconds in which a notification has to come back."""
 
 State = Literal["ok", "warn", "bad"]
+Echo = Literal["heard", "silent", "mixed", "full", "standby"]
+"""What became of a notification that doctor sent to itself."""
+
+_ECHOES: Final[dict[Echo, tuple[State, str, str]]] = {
+    "heard": ("ok", "arrive", ""),
+    "silent": (
+        "warn",
+        f"one sent to itself did not come back within {ECHO:g} s: followers have to poll",
+        "connect directly, or by pgbouncer in session mode (not transaction mode)",
+    ),
+    "mixed": (
+        "bad",
+        "do not come back, and a pooler in transaction mode mixes up prepared statements: appends "
+        "and reads fail now and then",
+        "connect directly, by its session mode, or by pgbouncer 1.21 or newer with "
+        "max_prepared_statements > 0",
+    ),
+    "full": (
+        "bad",
+        "cannot be sent, the queue is full: followers have to poll; appends go on",
+        "end the transaction that holds it back: see 'notification queue'",
+    ),
+    "standby": ("warn", "a standby has none: followers have to poll", "connect to the primary"),
+}
 
 
 class Finding(NamedTuple):
@@ -42,9 +72,7 @@ def examine(dsn: str, *, schema: str = DEFAULT_SCHEMA) -> list[Finding]:
     """Look at everything. Never raises for what it finds; a database out of reach is a finding."""
     started = time.perf_counter()
     try:
-        connection = psycopg.connect(
-            dsn, autocommit=True, application_name="eventstore doctor", connect_timeout=5
-        )
+        connection = _connect(dsn)
     except psycopg.Error as error:
         return [
             Finding(
@@ -57,11 +85,18 @@ def examine(dsn: str, *, schema: str = DEFAULT_SCHEMA) -> list[Finding]:
     with connection:
         took = time.perf_counter() - started
         connected = Finding("connection", "ok", f"{took * 1000:.1f} ms")
-        return [connected, *_Examination(connection, schema).findings()]
+        return [connected, *_Examination(dsn, connection, schema).findings()]
+
+
+def _connect(dsn: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(
+        dsn, autocommit=True, application_name="eventstore doctor", connect_timeout=5
+    )
 
 
 class _Examination:
-    def __init__(self, connection: psycopg.Connection[Any], schema: str) -> None:
+    def __init__(self, dsn: str, connection: psycopg.Connection[Any], schema: str) -> None:
+        self._dsn = dsn
         self._connection = connection
         self._schema = schema
         self._texts = statements(schema)
@@ -78,9 +113,8 @@ class _Examination:
                 lambda: [of_transaction(self._rows("doctor_oldest_transaction"))],
             ),
             *self._of("indexes", lambda: [of_indexes(self._rows("invalid_indexes", schema))]),
-            *self._of(
-                "notifications", lambda: [of_queue(self._rows("doctor_notifications")[0][0])]
-            ),
+            *self._of("notification queue", lambda: [self._queue()]),
+            *self._of("notifications", lambda: [of_echo(self._echo())]),
             *self._of("tables", lambda: [of_sizes(self._rows("doctor_sizes", schema))]),
             *self._of("latency", lambda: [of_latency(self._latency())]),
         ]
@@ -103,6 +137,35 @@ class _Examination:
         except psycopg.errors.UndefinedTable:
             return None
         return rows[0][0] if rows else None
+
+    def _queue(self) -> Finding:
+        [(usage, sees_all)] = self._rows("doctor_notifications")
+        return of_queue(usage, self._rows("doctor_queue_holder"), sees_all=sees_all)
+
+    def _echo(self) -> Echo:
+        """Send a notification over one connection and listen for it on another, as the store does.
+
+        On a single one it may come back even where it never would to a store.
+        """
+        channel = f"eventstore_doctor_{secrets.token_hex(6)}"
+        try:
+            with _connect(self._dsn) as listening:
+                listening.execute(SQL("LISTEN {}").format(Identifier(channel)))
+                self._rows("notify", channel, "")
+                heard = [*listening.notifies(timeout=ECHO, stop_after=1)]
+            return "heard" if heard else "mixed" if self._is_pooled_blindly() else "silent"
+        except psycopg.errors.ProgramLimitExceeded:
+            return "full"
+        except psycopg.errors.ReadOnlySqlTransaction:
+            return "standby"
+
+    def _is_pooled_blindly(self) -> bool:
+        """Tell whether a pooler is in between that passes names of prepared statements on as they
+        are. In transaction mode one client then meets another's, which may have the same name."""
+        with self._connection.transaction():
+            self._connection.execute("SELECT true", prepare=True)  # a text of its own: it stays
+            [(pid, ours)] = self._rows("doctor_prepared")
+        return bool(ours) and pid != self._connection.info.backend_pid
 
     def _latency(self) -> float:
         took = []
@@ -223,17 +286,29 @@ def of_indexes(rows: Sequence[Sequence[Any]]) -> Finding:
     return Finding("indexes", "bad", f"invalid: {names}", "REINDEX INDEX CONCURRENTLY each of them")
 
 
-def of_queue(usage: float) -> Finding:
-    """Judge how full the notification queue is (0 to 1)."""
-    value = f"{usage:.1%} of the queue in use"
-    if usage < 0.1:
-        return Finding("notifications", "ok", value)
+def of_queue(usage: float, oldest: Sequence[Sequence[Any]], *, sees_all: bool) -> Finding:
+    """Judge how full the notification queue is (0 to 1), with the oldest open transaction."""
+    name, value = "notification queue", f"{usage:.1%} in use"
+    if usage < FULL_QUEUE:
+        return Finding(name, "ok", value)
+    cause = "a session that listens has had a transaction open for long"
+    if not (oldest and sees_all):
+        return Finding(
+            name, "warn", value, f"{cause}; a superuser or a member of pg_monitor sees which"
+        )
+    pid, user, application, database, state, since = oldest[0]
+    who = f"{user} on {database} ({application or 'unnamed'}, pid {pid}, {state})"
     return Finding(
-        "notifications",
-        "bad" if usage > 0.5 else "warn",
-        value,
-        "a session that listens has had a transaction open for long: end it",
+        name,
+        "warn",
+        f"{value}; the oldest transaction: {who}, since {since:%Y-%m-%d %H:%M:%S %Z}",
+        f"{cause}, most likely that one: end it, or SELECT pg_terminate_backend({pid})",
     )
+
+
+def of_echo(echo: Echo) -> Finding:
+    """Judge whether notifications arrive. Where they do not, followers look every 0.1 s."""
+    return Finding("notifications", *_ECHOES[echo])
 
 
 def of_sizes(rows: Sequence[Sequence[Any]]) -> Finding:

@@ -16,6 +16,9 @@ from eventstore.core.errors import (
 from eventstore.postgres.dsn import unreadable_dsn
 
 LOCK_TIMEOUT: Final = "55P03"
+_READ_ONLY: Final = "25006"
+_QUEUE_FULL: Final = "54000"
+_FORGOTTEN: Final = {"26000", "42P05"}  # a prepared statement that is not there, or is already
 _MISSING: Final = {"3F000", "42P01", "42883"}
 _LOST: Final = {"InterfaceError", "OperationalError", "InternalClientError"}
 _INPUT_CLASSES: Final = {"22", "23", "54"}  # data exception, constraint, program limit
@@ -77,6 +80,16 @@ def translate(error: BaseException) -> EventStoreError:
         )
     if sqlstate == "42501" or sqlstate.startswith("28"):
         return AccessDenied(f"the database refuses this user: {text}")
+    if sqlstate in _FORGOTTEN:
+        return Unavailable(
+            f"a connection pooler loses prepared statements ({text}): connect directly, use its "
+            "session mode, or pgbouncer 1.21 or newer with max_prepared_statements > 0"
+        )
+    if sqlstate == _READ_ONLY:
+        return Unavailable(
+            f"not stored: the database is read-only ({text}); if it is a standby: connect to the "
+            "primary"
+        )
     if sqlstate == LOCK_TIMEOUT:
         return Unavailable(
             "not stored: another transaction has held the append lock for over 5 s; "
@@ -87,6 +100,16 @@ def translate(error: BaseException) -> EventStoreError:
     if is_lost(error):
         return Unavailable(f"the database cannot be reached: {text or type(error).__name__}")
     return Unavailable(f"the database refuses to work: {text} ({sqlstate or type(error).__name__})")
+
+
+def not_notified(error: BaseException) -> EventStoreError:
+    """Give our error for a NOTIFY that failed. Use as `raise ... from error`."""
+    if _sqlstate(error) == _QUEUE_FULL:
+        return Unavailable(
+            "the database's notification queue is full: a session that listens has had a "
+            "transaction open for long; 'eventstore doctor' says which"
+        )
+    return translate(error)
 
 
 def _sqlstate(error: BaseException) -> str | None:

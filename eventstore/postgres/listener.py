@@ -119,7 +119,8 @@ class Listener:
         except TimeoutError:
             raise TimeoutError(
                 f"one sent to itself did not come back within {self._deadline:g} s"
-                " (pgbouncer in transaction mode, or a dead line?)"
+                " (a dead line, or pgbouncer in transaction mode: connect directly, or use its"
+                " session mode)"
             ) from None
         self._wake()  # what was stored before LISTEN took effect
 

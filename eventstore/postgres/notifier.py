@@ -11,6 +11,8 @@ logger: Final = logging.getLogger("eventstore.notifier")
 
 INTERVAL: Final = 0.005
 """Seconds between two notifications; what is stored in between shares the next one."""
+RETRY: Final = 1.0
+"""Seconds until one that could not be sent is sent again."""
 
 
 class Notifier:
@@ -48,12 +50,15 @@ class Notifier:
         while True:
             await self._stored.wait()
             self._stored.clear()
+            pause = INTERVAL
             try:
                 await self._send(str(self._head))
             except Exception as error:  # noqa: BLE001 - a notifier that ends would end quietly
                 if not self.trouble:
                     logger.warning("followers in other processes have to poll: %s", error)
                 self.trouble = f"notifications cannot be sent: {error}"
+                self._stored.set()  # nobody may append again for long
+                pause = RETRY
             else:
                 self.trouble = ""
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(pause)

@@ -52,7 +52,7 @@ COMMENT ON COLUMN eventstore.health.append_lock_state IS 'What it does; "idle in
 COMMENT ON COLUMN eventstore.health.append_lock_held IS 'How long its transaction has run';
 COMMENT ON COLUMN eventstore.health.append_lock_waiters IS 'How many backends wait for it';
 
-COMMENT ON FUNCTION eventstore.append IS 'Append one event: SELECT eventstore.append(''order-1'', ''OrderPlaced'', ''{"total": 12}''). expected_revision: that revision, -1 no stream, -3 stream exists, NULL any. Give event_id to make a retry safe. Notifies followers on the channel eventstore (payload: the position), so its transaction fails while the notification queue is full (SELECT pg_notification_queue_usage()); append with append_v1 then, which does not notify';
+COMMENT ON FUNCTION eventstore.append IS 'Append one event: SELECT eventstore.append(''order-1'', ''OrderPlaced'', ''{"total": 12}''). expected_revision: that revision, -1 no stream, -3 stream exists, NULL any. Give event_id to make a retry safe. Notifies followers on the channel eventstore (payload: the position), unless half of the notification queue is in use (SELECT pg_notification_queue_usage()): they look at the log by themselves, too';
 COMMENT ON FUNCTION eventstore.append_v1 IS 'Append a batch of requests, each stored as a whole or not at all: what the service and the libraries call. Arrays in, one row for each append out';
 COMMENT ON FUNCTION eventstore.append_refusals_v1 IS 'Part of append_v1: which appends of a batch are retries or refused';
 COMMENT ON FUNCTION eventstore.read_stream IS 'Events of a stream after a revision, oldest first: SELECT * FROM eventstore.read_stream(''order-1'')';

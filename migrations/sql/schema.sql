@@ -50,7 +50,7 @@ BEGIN
             ARRAY[append.data], ARRAY[append.metadata], ARRAY[_tags::text],
             append.event_id IS NOT NULL) AS r;
     _facts := _result.facts::text;
-    IF _result.outcome = 'appended' THEN
+    IF _result.outcome = 'appended' AND pg_notification_queue_usage() < 0.5 THEN
         PERFORM pg_notify('eventstore', _result.position::text);
     END IF;
     CASE _result.outcome
@@ -74,7 +74,7 @@ ALTER FUNCTION eventstore.append(stream_name text, event_type text, data jsonb, 
 -- Name: FUNCTION append(stream_name text, event_type text, data jsonb, metadata jsonb, expected_revision bigint, event_id uuid, tags text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.append(stream_name text, event_type text, data jsonb, metadata jsonb, expected_revision bigint, event_id uuid, tags text[]) IS 'Append one event: SELECT eventstore.append(''order-1'', ''OrderPlaced'', ''{"total": 12}''). expected_revision: that revision, -1 no stream, -3 stream exists, NULL any. Give event_id to make a retry safe. Notifies followers on the channel eventstore (payload: the position), so its transaction fails while the notification queue is full (SELECT pg_notification_queue_usage()); append with append_v1 then, which does not notify';
+COMMENT ON FUNCTION eventstore.append(stream_name text, event_type text, data jsonb, metadata jsonb, expected_revision bigint, event_id uuid, tags text[]) IS 'Append one event: SELECT eventstore.append(''order-1'', ''OrderPlaced'', ''{"total": 12}''). expected_revision: that revision, -1 no stream, -3 stream exists, NULL any. Give event_id to make a retry safe. Notifies followers on the channel eventstore (payload: the position), unless half of the notification queue is in use (SELECT pg_notification_queue_usage()): they look at the log by themselves, too';
 
 --
 -- Name: append_refusals_v1(integer[], text[], bigint[], bigint[], boolean[], integer[], uuid[], boolean, integer[], jsonb[], bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
-import uvicorn
 
 from eventstore import EventStore
 from eventstore_api import create_app
 from eventstore_api.dispatch import Dispatcher
-from eventstore_api.server import server_config
 from tests.fix_database import janitor
 from tests.fix_server import Server
+from tests.fix_service import served
 
 
 @pytest.fixture
@@ -58,44 +54,10 @@ async def shared_http(shared_app: Dispatcher) -> AsyncIterator[httpx.AsyncClient
         yield client
 
 
-class _Uvicorn(uvicorn.Server):
-    """A server that leaves signals to pytest and says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = threading.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-
-@contextmanager
-def served(dsn: str) -> Iterator[tuple[str, int]]:
-    """Serve a database over a real socket, from a thread of its own; give host and port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = server_config(create_app(EventStore(dsn)), lifespan="on", log_config=None)
-        server = _Uvicorn(config)
-        thread = threading.Thread(target=server.run, args=([listener],), name="service")
-        thread.start()
-        try:
-            assert server.listening.wait(30)
-            host, port = listener.getsockname()
-            yield host, port
-        finally:
-            server.should_exit = True
-            thread.join(30)
-        assert not thread.is_alive()
-
-
 @pytest.fixture
 def address(dsn: str) -> Iterator[tuple[str, int]]:
     """Host and port of the service on an empty store, behind a real HTTP server."""
-    with served(dsn) as found:
+    with served(EventStore(dsn)) as found:
         yield found
 
 
@@ -104,7 +66,7 @@ def random_address(server: Server, template: str) -> Iterator[tuple[str, int]]:
     """Host and port of a service on a store of its own, for what hypothesis makes up."""
     with (
         janitor(server, "api_random", template) as database,
-        served(server.database(database.dbname)) as found,
+        served(EventStore(server.database(database.dbname))) as found,
     ):
         yield found
 
@@ -112,5 +74,5 @@ def random_address(server: Server, template: str) -> Iterator[tuple[str, int]]:
 @pytest.fixture(scope="session")
 def shared_address(shared_dsn: str) -> Iterator[tuple[str, int]]:
     """Host and port of a service on a store that has other tests' events."""
-    with served(shared_dsn) as found:
+    with served(EventStore(shared_dsn)) as found:
         yield found

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
+from eventstore import EventData, EventStore
+from eventstore_api.sse import PIECE, pieces
 from tests.api.rest import append, appended, problem
 from tests.fix_database import Pg
-from tests.fix_waiting import DEADLINE
+from tests.fix_service import served
+from tests.fix_waiting import DEADLINE, wait_until
 
 SSE = {"accept": "text/event-stream"}
 
@@ -94,6 +99,16 @@ async def test_history_then_caught_up_then_what_comes(
         assert [frame and frame.data["position"] for frame in live] == [4, 5]
 
 
+@pytest.mark.parametrize("size", [1, 100, PIECE // 2, PIECE, 3 * PIECE])
+async def test_a_piece_of_the_response_is_small_or_one_event(store: EventStore, size: int) -> None:
+    await store.append("a", [EventData("T", "x" * size)] * 150)
+    events = [event async for event in store.read()]
+    made = list(pieces(events, 1))
+    assert b"".join(made).count(b"\ndata: ") == 150
+    assert all(len(piece) <= PIECE or piece.count(b"\ndata: ") == 1 for piece in made)
+    assert size > 100 or len(made) < 10
+
+
 @pytest.mark.parametrize("given", ["2;epoch=1", "2"])
 @pytest.mark.parametrize("path", ["/events", "/events?after=1", "/streams/order-1"])
 async def test_comes_back_where_it_was(http: httpx.AsyncClient, path: str, given: str) -> None:
@@ -161,6 +176,23 @@ async def test_a_restore_ends_the_stream_and_says_so(
         rewound = await stream.until("rewound")
         assert rewound[-1].data["current_epoch"] == 2
         assert await stream.frame() is None
+
+
+@pytest.mark.one_postgres
+def test_who_leaves_is_no_follower_any_more(dsn: str) -> None:
+    """Also when nothing comes, and however it leaves."""
+    store = EventStore(dsn)
+    request = b"GET /events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+    reset = struct.pack("ii", 1, 0)
+    with served(store) as address, ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(address)) for _ in range(20)]
+        for client in clients:
+            client.sendall(request)
+        wait_until(lambda: store.followers == 20, "the followers")
+        for client in clients[::2]:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        stack.close()
+        wait_until(lambda: store.followers == 0, "nobody to follow")
 
 
 async def test_an_empty_page_waits_for_an_event(http: httpx.AsyncClient) -> None:

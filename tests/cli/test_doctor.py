@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from eventstore.core.errors import SchemaMismatch, Unavailable
 from eventstore.postgres.doctor import (
     Finding,
     could_not_look,
+    of_echo,
     of_indexes,
     of_latency,
     of_lock,
@@ -38,6 +40,7 @@ def test_a_server_without_fsync_is_bad_and_the_rest_is_well(cli: Cli) -> None:
     bad = {name for name, one in found.items() if one["state"] == "bad"}
     assert bad == {"fsync", "full_page_writes"}  # as test servers run
     assert {"connection", "server", "schema", "append lock", "tables", "latency"} <= set(found)
+    assert found["notifications"]["value"] == "arrive"
     assert "set fsync = on" in cli("doctor", code=1).out
 
 
@@ -104,6 +107,7 @@ def test_without_a_store_it_says_how_to_start_one(nowhere: Cli, tmp_path: Any) -
     assert f"no service runs on {tmp_path}; start it: eventstore serve" in done.err
 
 
+HOLDER = (7, "app", "", "shop", "idle in transaction", datetime(2026, 1, 2, tzinfo=UTC))
 SERVER = (180_001, "18.1", "on", "on", "on", "app", False, ["eventstore_writer"], False)
 
 
@@ -168,9 +172,15 @@ def test_an_old_transaction_is_judged(age: float, state: str) -> None:
         (of_transaction([]), "ok"),
         (of_indexes([]), "ok"),
         (of_indexes([("i",)]), "bad"),
-        (of_queue(0.0), "ok"),
-        (of_queue(0.2), "warn"),
-        (of_queue(0.6), "bad"),
+        (of_queue(0.4, [], sees_all=True), "ok"),
+        (of_queue(0.5, [], sees_all=True), "warn"),
+        (of_queue(0.5, [HOLDER], sees_all=False), "warn"),
+        (of_queue(0.5, [HOLDER], sees_all=True), "warn"),
+        (of_echo("heard"), "ok"),
+        (of_echo("silent"), "warn"),
+        (of_echo("mixed"), "bad"),
+        (of_echo("full"), "bad"),
+        (of_echo("standby"), "warn"),
         (of_latency(0.001), "ok"),
         (of_latency(0.1), "warn"),
         (of_sizes([("events", 3 << 20, 5)]), "ok"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -12,12 +13,14 @@ from eventstore import (
     EventStore,
     HistoryRewound,
     InvalidInput,
+    RecordedEvent,
     Unavailable,
 )
-from eventstore.client import EventStoreClient
+from eventstore.client import EventStoreClient, SyncEventStoreClient
 from eventstore.client.sse import Decoder, Place, Step
 from tests.client.serving import serving
 from tests.fix_database import Pg
+from tests.fix_faces import Threaded
 from tests.fix_waiting import DEADLINE
 
 EVENT = (
@@ -53,8 +56,27 @@ def test_an_end_that_the_service_tells_is_an_error_of_its_kind() -> None:
     assert rewound.value.head == 3
 
 
+async def _follow(
+    url: str, query: EventQuery, on_lost: Callable[[Unavailable], None]
+) -> AsyncIterator[RecordedEvent]:
+    async with EventStoreClient(url) as client:
+        async for event in client.follow(query, on_lost=on_lost):
+            yield event
+
+
+async def _follow_in_a_thread(
+    url: str, query: EventQuery, on_lost: Callable[[Unavailable], None]
+) -> AsyncIterator[RecordedEvent]:
+    with SyncEventStoreClient(url) as client:
+        async for event in Threaded(client).follow(query, on_lost=on_lost):
+            yield event
+
+
+@pytest.mark.parametrize("following", [_follow, _follow_in_a_thread])
 async def test_every_event_once_while_the_service_is_killed_and_restarted(
-    dsn: str, store: EventStore
+    dsn: str,
+    store: EventStore,
+    following: Callable[..., AsyncIterator[RecordedEvent]],
 ) -> None:
     seen: list[int] = []
     lost: list[Unavailable] = []
@@ -62,17 +84,16 @@ async def test_every_event_once_while_the_service_is_killed_and_restarted(
     total = 60
 
     async def follow(url: str) -> None:
-        async with EventStoreClient(url) as client:
-            async for event in client.follow(EventQuery(categories=["a"]), on_lost=lost.append):
-                seen.append(event.position)
-                if len(seen) % 20 == 0:
-                    enough.set()
-                if len(seen) == total:
-                    return
+        async for event in following(url, EventQuery(categories=["a"]), lost.append):
+            seen.append(event.position)
+            if len(seen) % 20 == 0:
+                enough.set()
+            if len(seen) == total:
+                return
 
     with serving(dsn) as first:
         port = int(first.url.rpartition(":")[2])
-        following = asyncio.ensure_future(follow(first.url))
+        task = asyncio.ensure_future(follow(first.url))
         for _ in range(20):
             await store.append("a", EventData("T"))
         async with asyncio.timeout(DEADLINE):
@@ -88,7 +109,7 @@ async def test_every_event_once_while_the_service_is_killed_and_restarted(
         await store.append("a", EventData("T"))
     with serving(dsn, port=port):
         async with asyncio.timeout(DEADLINE):
-            await following
+            await task
     assert seen == list(range(1, total + 1))
     assert len(lost) >= 2
 
@@ -114,3 +135,19 @@ async def test_refusals_are_those_of_the_library(
     async with EventStoreClient("http://127.0.0.1:9", retry_for=0) as client:
         with pytest.raises(Unavailable):
             await anext(client.follow())
+    with SyncEventStoreClient("http://127.0.0.1:9", retry_for=0) as sync_client:
+        with pytest.raises(Unavailable):
+            next(sync_client.follow())
+        with pytest.raises(InvalidInput):
+            sync_client.follow(after=-1)
+
+
+async def test_any_number_of_followers_leave_room_for_calls(dsn: str, store: EventStore) -> None:
+    await store.append("a", EventData("T"))
+    with serving(dsn) as service:
+        async with EventStoreClient(service.url) as client, asyncio.timeout(DEADLINE):
+            followers = [client.follow() for _ in range(150)]
+            await asyncio.gather(*map(anext, followers))
+            await client.append("a", EventData("T"))
+            seen = await asyncio.gather(*map(anext, followers))
+    assert [event.position for event in seen] == [2] * 150

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
 
 import httpx
 import pytest
 
 from eventstore import EventData, EventStoreError, OutcomeUnknown, RevisionConflict, Unavailable
-from eventstore.client import EventStoreClient
+from eventstore.client import EventStoreClient, SyncEventStoreClient
 from eventstore.core.backoff import FIRST_DELAY, LONGEST_DELAY, delays
+from tests.fix_faces import Face, Threaded
 
 Answer = httpx.Response | Exception
 
@@ -49,13 +51,42 @@ class Script:
         answer = self._answers.pop(0) if self._answers else stored(request)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return httpx.Response(answer.status_code, content=answer.content)  # used up by being read
 
 
-def client(script: Callable[[httpx.Request], httpx.Response], retry_for: float) -> EventStoreClient:
-    return EventStoreClient(
-        "http://service", retry_for=retry_for, transport=httpx.MockTransport(script)
-    )
+class Opener(Protocol):
+    """Opens a client whose service is `script`."""
+
+    def __call__(
+        self, script: Callable[[httpx.Request], httpx.Response], retry_for: float
+    ) -> AbstractAsyncContextManager[Face]: ...
+
+
+@asynccontextmanager
+async def _async(
+    script: Callable[[httpx.Request], httpx.Response], retry_for: float
+) -> AsyncIterator[Face]:
+    transport = httpx.MockTransport(script)
+    async with EventStoreClient(
+        "http://service", retry_for=retry_for, transport=transport
+    ) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _sync(
+    script: Callable[[httpx.Request], httpx.Response], retry_for: float
+) -> AsyncIterator[Face]:
+    transport = httpx.MockTransport(script)
+    with SyncEventStoreClient("http://service", retry_for=retry_for, transport=transport) as store:
+        yield Threaded(store)
+
+
+@pytest.fixture(params=[_async, _sync])
+def client(request: pytest.FixtureRequest) -> Opener:
+    """Each client in turn."""
+    opener: Opener = request.param
+    return opener
 
 
 REFUSED = httpx.ConnectError("refused")
@@ -76,7 +107,7 @@ UNKNOWN = problem("outcome-unknown", event_ids=["x"])
     ],
 )
 async def test_what_fails_in_passing_is_tried_again_as_the_same_append(
-    answers: list[Answer],
+    client: Opener, answers: list[Answer]
 ) -> None:
     script = Script(*answers)
     async with client(script, 30) as store:
@@ -97,7 +128,7 @@ async def test_what_fails_in_passing_is_tried_again_as_the_same_append(
     ],
 )
 async def test_an_append_that_may_be_stored_is_never_reported_as_not_stored(
-    answers: list[Answer], expected: type[EventStoreError]
+    client: Opener, answers: list[Answer], expected: type[EventStoreError]
 ) -> None:
     script = Script(*answers)
     async with client(script, 0) as store:
@@ -109,13 +140,13 @@ async def test_an_append_that_may_be_stored_is_never_reported_as_not_stored(
         assert told.value.event_ids == (event["id"],)
 
 
-async def test_an_unknown_outcome_stays_unknown_until_someone_says_better() -> None:
+async def test_an_unknown_outcome_stays_unknown_until_someone_says_better(client: Opener) -> None:
     async with client(Script(BROKEN, *[REFUSED] * 100), 0.2) as store:
         with pytest.raises(OutcomeUnknown):
             await store.append("a", EventData("T"))
 
 
-async def test_a_refusal_is_told_at_once() -> None:
+async def test_a_refusal_is_told_at_once(client: Opener) -> None:
     refused = problem("revision-conflict", stream="a", expected_revision=1, current_revision=2)
     script = Script(refused)
     async with client(script, 30) as store:
@@ -125,21 +156,21 @@ async def test_a_refusal_is_told_at_once() -> None:
     assert told.value.current_revision == 2
 
 
-async def test_a_read_is_tried_again_until_it_begins() -> None:
+async def test_a_read_is_tried_again_until_it_begins(client: Opener) -> None:
     script = Script(REFUSED, BROKEN, httpx.Response(200, content=b""))
     async with client(script, 30) as store:
         assert [event async for event in store.read()] == []
     assert len(script.requests) == 3
 
 
-async def test_a_read_that_is_cut_short_is_told() -> None:
+async def test_a_read_that_is_cut_short_is_told(client: Opener) -> None:
     async with client(Script(httpx.Response(200, content=b'{"position":1,')), 0) as store:
         with pytest.raises(Unavailable, match="cut short"):
             await anext(store.read())
 
 
 @pytest.mark.parametrize("body", [b"<html>hello", b'{"hello": "world"}'])
-async def test_something_else_behind_the_url_is_told(body: bytes) -> None:
+async def test_something_else_behind_the_url_is_told(client: Opener, body: bytes) -> None:
     async with client(lambda _: httpx.Response(200, content=body), 0) as store:
         with pytest.raises(EventStoreError, match="not as an event store"):
             await store.head()

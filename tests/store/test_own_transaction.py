@@ -19,7 +19,7 @@ from eventstore import (
     RevisionConflict,
 )
 from tests.fix_database import Pg, new_pg
-from tests.fix_faces import Face, Kind
+from tests.fix_faces import LocalFace, LocalKind
 
 ROWS = "CREATE TABLE orders (id text PRIMARY KEY, total integer)"
 
@@ -33,84 +33,88 @@ async def count(connection: Pg) -> tuple[int, int]:
 
 
 async def test_events_and_rows_are_committed_together(
-    face: Face, kind: Kind, dsn: str, connection: Pg
+    local_face: LocalFace, local_kind: LocalKind, dsn: str, connection: Pg
 ) -> None:
     await connection.execute(ROWS)
-    async with kind.own_transaction(dsn) as own:
+    async with local_kind.own_transaction(dsn) as own:
         await own.execute("INSERT INTO orders VALUES ('1', 12)")
-        appended = await face.append("order-1", EventData("Placed"), connection=own.connection)
-        await face.append_many([Append("audit", [EventData("Seen")])], connection=own.connection)
+        appended = await local_face.append(
+            "order-1", EventData("Placed"), connection=own.connection
+        )
+        await local_face.append_many(
+            [Append("audit", [EventData("Seen")])], connection=own.connection
+        )
         assert await count(connection) == (0, 0)
     assert await count(connection) == (1, 2)
     assert appended.position == 1
 
 
 async def test_events_and_rows_are_rolled_back_together_and_leave_no_gap(
-    face: Face, kind: Kind, dsn: str, connection: Pg
+    local_face: LocalFace, local_kind: LocalKind, dsn: str, connection: Pg
 ) -> None:
     await connection.execute(ROWS)
-    async with kind.own_transaction(dsn) as own:
+    async with local_kind.own_transaction(dsn) as own:
         await own.execute("SAVEPOINT before")
         await own.execute("INSERT INTO orders VALUES ('1', 12)")
-        lost = await face.append("order-1", EventData("Placed"), connection=own.connection)
+        lost = await local_face.append("order-1", EventData("Placed"), connection=own.connection)
         await own.execute("ROLLBACK TO SAVEPOINT before")
     assert await count(connection) == (0, 0)
-    after = await face.append("order-1", EventData("Placed"))
+    after = await local_face.append("order-1", EventData("Placed"))
     assert (after.revision, after.position) == (lost.revision, lost.position) == (0, 1)
 
 
 async def test_a_refusal_leaves_the_transaction_usable(
-    face: Face, kind: Kind, dsn: str, connection: Pg
+    local_face: LocalFace, local_kind: LocalKind, dsn: str, connection: Pg
 ) -> None:
     await connection.execute(ROWS)
     used = uuid.uuid4()
-    await face.append("order-1", EventData("Placed", event_id=used))
-    async with kind.own_transaction(dsn) as own:
+    await local_face.append("order-1", EventData("Placed", event_id=used))
+    async with local_kind.own_transaction(dsn) as own:
         await own.execute("INSERT INTO orders VALUES ('1', 12)")
         with pytest.raises(RevisionConflict):
-            await face.append(
+            await local_face.append(
                 "order-1", EventData("T"), expected_revision=NO_STREAM, connection=own.connection
             )
         with pytest.raises(DuplicateEventId):
-            await face.append("x", EventData("T", event_id=used), connection=own.connection)
+            await local_face.append("x", EventData("T", event_id=used), connection=own.connection)
         with pytest.raises(ConditionFailed):
-            await face.append_many(
+            await local_face.append_many(
                 [Append("x", [EventData("T")])],
                 condition=AppendCondition(EventQuery()),
                 connection=own.connection,
             )
-        appended = await face.append("order-1", EventData("Paid"), connection=own.connection)
+        appended = await local_face.append("order-1", EventData("Paid"), connection=own.connection)
         assert (appended.revision, appended.position) == (1, 2)
     assert await count(connection) == (1, 2)
 
 
 async def test_later_appends_of_a_transaction_see_the_earlier_ones(
-    face: Face, kind: Kind, dsn: str
+    local_face: LocalFace, local_kind: LocalKind, dsn: str
 ) -> None:
     event = EventData("T", event_id=uuid.uuid4())
-    async with kind.own_transaction(dsn) as own:
-        first = await face.append(
+    async with local_kind.own_transaction(dsn) as own:
+        first = await local_face.append(
             "a", event, expected_revision=NO_STREAM, connection=own.connection
         )
-        again = await face.append(
+        again = await local_face.append(
             "a", event, expected_revision=NO_STREAM, connection=own.connection
         )
         assert again == first._replace(replayed=True)
-        second = await face.append(
+        second = await local_face.append(
             "a", EventData("T"), expected_revision=0, connection=own.connection
         )
         assert second.position == 2
-    assert (await face.append("a", event)).replayed
+    assert (await local_face.append("a", event)).replayed
 
 
 async def test_the_append_of_a_committed_transaction_is_replayed(
-    face: Face, kind: Kind, dsn: str
+    local_face: LocalFace, local_kind: LocalKind, dsn: str
 ) -> None:
-    async with kind.own_transaction(dsn) as own:
-        first = await face.append(
+    async with local_kind.own_transaction(dsn) as own:
+        first = await local_face.append(
             "a", EventData("T"), idempotency_key="k", connection=own.connection
         )
-    assert await face.append("a", EventData("T"), idempotency_key="k") == first._replace(
+    assert await local_face.append("a", EventData("T"), idempotency_key="k") == first._replace(
         replayed=True
     )
 

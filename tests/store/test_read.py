@@ -15,7 +15,7 @@ from tests.fix_faces import Face
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every face read ten events a page."""
-    monkeypatch.setattr("eventstore.store.PAGE", 10)
+    monkeypatch.setattr("eventstore.reader.PAGE", 10)
     monkeypatch.setattr("eventstore.sync.PAGE", 10)
 
 

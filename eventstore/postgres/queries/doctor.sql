@@ -27,8 +27,24 @@ SELECT a.pid, a.usename::text, a.application_name, a.state,
  ORDER BY a.xact_start LIMIT 1;
 
 -- name: doctor_notifications
--- Share of the notification queue that is in use, 0 to 1. Full, it makes every append fail.
-SELECT pg_catalog.pg_notification_queue_usage();
+-- Share of the notification queue that is in use, 0 to 1; full, every NOTIFY fails. Then whether the
+-- connected user sees what other users' sessions do.
+SELECT pg_catalog.pg_notification_queue_usage(),
+       pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE');
+
+-- name: doctor_queue_holder
+-- Of all databases, for they share the queue. Who listens cannot be seen from another session, but a
+-- session hears nothing while its transaction is open.
+SELECT a.pid, a.usename::text, a.application_name, a.datname::text, a.state, a.xact_start
+  FROM pg_catalog.pg_stat_activity AS a
+ WHERE a.backend_type = 'client backend'
+   AND a.xact_start IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()
+ ORDER BY a.xact_start LIMIT 1;
+
+-- name: doctor_prepared
+-- The process that works for this transaction, and whether it knows a statement by psycopg's name.
+SELECT pg_catalog.pg_backend_pid(),
+       EXISTS (SELECT FROM pg_catalog.pg_prepared_statements AS s WHERE starts_with(s.name, '_pg3'));
 
 -- name: doctor_sizes
 -- $1: schema. Tables with all that belongs to them, in bytes; rows as last estimated.

@@ -1,6 +1,8 @@
 -- The friendly form for psql: one event, over append_v1. A refusal is an error with our SQLSTATE.
 -- It wakes followers when its transaction commits, by the channel of the schema's name; the payload
--- is the new head. append_v1 notifies nobody, so it never fails for a full notification queue.
+-- is the new head. A full notification queue would make that commit fail, too late to be caught
+-- here, so it does not notify while half of the queue is in use: followers poll, and are late only.
+-- append_v1 notifies nobody.
 CREATE FUNCTION eventstore.append(
     stream_name       text,
     event_type        text,
@@ -26,7 +28,7 @@ BEGIN
             ARRAY[append.data], ARRAY[append.metadata], ARRAY[_tags::text],
             append.event_id IS NOT NULL) AS r;
     _facts := _result.facts::text;
-    IF _result.outcome = 'appended' THEN
+    IF _result.outcome = 'appended' AND pg_notification_queue_usage() < 0.5 THEN
         PERFORM pg_notify('eventstore', _result.position::text);
     END IF;
     CASE _result.outcome

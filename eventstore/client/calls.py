@@ -1,0 +1,167 @@
+"""The calls of the HTTP contract: what is sent for each verb, how its answer is read. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+import httpx
+
+from eventstore.client.wire import (
+    NDJSON,
+    decode_appended,
+    decode_event,
+    encode_append,
+    json_object,
+    stream_path,
+)
+from eventstore.core.append import Appended, AppendRequest
+from eventstore.core.errors import EventStoreError, InvalidInput
+from eventstore.core.events import RecordedEvent, check_event_id
+from eventstore.core.query import EventQuery
+from eventstore.core.reads import LogHead, NameCount, Scan, StreamHead
+from eventstore.core.streams import check_stream_name
+
+PAGE: Final = 1_000
+"""Most streams or events that a service gives in one page."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T]):
+    """One request, and how its answer is read as a `T`.
+
+    `event_ids` are those of an append: what may be stored if nobody tells the outcome.
+    """
+
+    method: str = "GET"
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    event_ids: tuple[str, ...] = ()
+
+    def request(self, http: httpx.AsyncClient | httpx.Client) -> httpx.Request:
+        """Give what is sent. Raises InvalidInput for text that cannot be sent."""
+        try:
+            return http.build_request(
+                self.method,
+                self.path,
+                params=self.params,
+                headers=self.headers,
+                content=self.content,
+            )
+        except UnicodeEncodeError:
+            raise InvalidInput("a text has a lone surrogate, not a character") from None
+
+
+def append(request: AppendRequest) -> Call[tuple[Appended, ...]]:
+    """Append. Sent again, it is the same append: every event carries its id."""
+    path, headers, body = encode_append(request)
+
+    def read(answer: httpx.Response) -> tuple[Appended, ...]:
+        replayed = answer.headers.get("idempotency-replayed") == "true"
+        return decode_appended(request, answer.content, replayed=replayed)
+
+    return Call(
+        method="POST",
+        path=path,
+        headers=headers,
+        content=body,
+        event_ids=tuple(request.event_ids),
+        read=read,
+    )
+
+
+def events(
+    path: str, scan: Scan, limit: int | None, query: EventQuery | None = None
+) -> Call[None] | None:
+    """Read events as NDJSON; None if there is nothing to ask for. Raises InvalidInput."""
+    if limit is not None and limit < 0:
+        raise InvalidInput(f"a limit is 0 or more: {limit}")
+    if scan.is_empty or limit == 0:
+        return None
+    params = {**query_params(query), "after": str(scan.after), "before": str(scan.before)}
+    if scan.backward:
+        params["direction"] = "backward"
+    if limit is not None and limit <= PAGE:  # a longer read is cut off where it is received
+        params["limit"] = str(limit)
+    return Call(path=path, params=params, headers={"accept": NDJSON}, read=_nothing)
+
+
+def query_params(query: EventQuery | None) -> dict[str, str]:
+    """Give the parameters of a query; none for everything."""
+    return {"query": query.to_json()} if query else {}
+
+
+def event(event_id: UUID | str) -> Call[RecordedEvent]:
+    """Read one event."""
+    return Call(
+        path=f"/events/{check_event_id(event_id)}",
+        read=lambda answer: decode_event(answer.content),
+    )
+
+
+def head(url: str) -> Call[LogHead]:
+    """Read the log's head."""
+
+    def read(answer: httpx.Response) -> LogHead:
+        root = json_object(answer.content)
+        try:
+            return LogHead(UUID(root["store_id"]), root["epoch"], root["head"])
+        except KeyError:
+            raise EventStoreError(f"{url} answers, but not as an event store") from None
+
+    return Call(path="/", read=read)
+
+
+def stream_head(stream_name: str) -> Call[int]:
+    """Read a stream's head."""
+    return Call(
+        method="HEAD",
+        path=stream_path(check_stream_name(stream_name)),
+        read=lambda answer: int(answer.headers["etag"].strip('"')),
+    )
+
+
+def streams(prefix: str, category: str | None, after: str, limit: int) -> Call[list[StreamHead]]:
+    """List one page of streams."""
+    params = {"prefix": prefix, "after": after, "limit": str(limit)}
+    if category is not None:
+        params["category"] = category
+    return Call(
+        path="/streams",
+        params=params,
+        read=lambda answer: [
+            StreamHead(one["stream"], one["revision"]) for one in _listed(answer, "streams")
+        ],
+    )
+
+
+def categories() -> Call[list[NameCount]]:
+    """List the categories."""
+    return Call(path="/categories", read=lambda answer: _counts(answer, "categories", "category"))
+
+
+def event_types() -> Call[list[NameCount]]:
+    """List the event types."""
+    return Call(path="/event-types", read=lambda answer: _counts(answer, "event_types", "type"))
+
+
+def _counts(answer: httpx.Response, name: str, key: str) -> list[NameCount]:
+    return [
+        NameCount(one[key], one["events"], one["last_position"]) for one in _listed(answer, name)
+    ]
+
+
+def _listed(answer: httpx.Response, name: str) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json_object(answer.content)[name]
+    return listed
+
+
+def _nothing(_: httpx.Response) -> None:
+    """What is read as it comes in has nothing to be read as a whole."""

@@ -1,0 +1,230 @@
+"""SyncEventStoreClient: EventStoreClient's twin for code without an event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+import httpx
+
+from eventstore.client import calls
+from eventstore.client.calls import PAGE, Call
+from eventstore.client.following import Following
+from eventstore.client.retry import Attempts
+from eventstore.client.transport import checked_url, for_calls, for_following
+from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
+from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
+from eventstore.core.errors import NotFound, Unavailable
+from eventstore.core.events import EventData, RecordedEvent
+from eventstore.core.limits import NO_LIMITS
+from eventstore.core.query import AppendCondition, EventQuery
+from eventstore.core.reads import Direction, LogHead, NameCount, StreamHead, log_scan, stream_scan
+from eventstore.core.revisions import ANY, ExpectedRevision
+from eventstore.requests import request_encoded, request_many, request_one
+
+T = TypeVar("T")
+
+
+class SyncEventStoreClient:
+    """A store that a service at `url` serves. Use as `with SyncEventStoreClient(url) as store`.
+
+    Same verbs, arguments, answers, errors and retries as EventStoreClient. Safe to share between
+    threads. `transport` is httpx's, for tests and unusual networks.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        retry_for: float = 15.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.url = checked_url(url)
+        self.limits = NO_LIMITS  # how much is too much is the service's to say
+        self._retry_for = retry_for
+        self._http = httpx.Client(**for_calls(self.url), transport=transport)
+        self._following = httpx.Client(**for_following(self.url), transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection. Safe to call again."""
+        self._http.close()
+        self._following.close()
+
+    def append(
+        self,
+        stream_name: str,
+        events: EventData | Sequence[EventData],
+        *,
+        expected_revision: ExpectedRevision = ANY,
+        idempotency_key: str | None = None,
+    ) -> Appended:
+        """Append one event or several to a stream: see EventStoreClient.append."""
+        request = request_one(
+            stream_name,
+            events,
+            expected_revision,
+            idempotency_key=idempotency_key,
+            limits=self.limits,
+        )
+        return self.append_request(request)[0]
+
+    def append_many(
+        self,
+        appends: Iterable[Append],
+        *,
+        condition: AppendCondition | None = None,
+        idempotency_key: str | None = None,
+    ) -> tuple[Appended, ...]:
+        """Append to several streams, all or nothing: see EventStoreClient.append_many."""
+        request = request_many(
+            appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
+        )
+        return self.append_request(request)
+
+    def request(
+        self,
+        appends: Sequence[EncodedAppend],
+        *,
+        condition: AppendCondition | None = None,
+        idempotency_key: str | None = None,
+    ) -> AppendRequest:
+        """Make one request of checked appends, with ids for every event."""
+        return request_encoded(
+            appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
+        )
+
+    def append_request(self, request: AppendRequest) -> tuple[Appended, ...]:
+        """Append a request that is checked already."""
+        return self._call(calls.append(request))
+
+    def read_stream(
+        self,
+        stream_name: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        direction: Direction = "forward",
+        limit: int | None = None,
+    ) -> Iterator[RecordedEvent]:
+        """Read a stream: see EventStoreClient.read_stream."""
+        scan = stream_scan(stream_name, after=after, before=before, direction=direction)
+        return self._events(calls.events(stream_path(stream_name), scan, limit), limit)
+
+    def read(
+        self,
+        query: EventQuery | None = None,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        direction: Direction = "forward",
+        limit: int | None = None,
+    ) -> Iterator[RecordedEvent]:
+        """Read the log as it is now, or what `query` means of it: see EventStoreClient.read."""
+        scan = log_scan(query or EventQuery(), after=after, before=before, direction=direction)
+        return self._events(calls.events("/events", scan, limit, query), limit)
+
+    def follow(
+        self,
+        query: EventQuery | None = None,
+        *,
+        after: int = 0,
+        epoch: int | None = None,
+        on_lost: Callable[[Unavailable], None] = lambda _: None,
+    ) -> Iterator[RecordedEvent]:
+        """Read on for ever, waiting in this thread: see EventStoreClient.follow."""
+        return self._follow(Following(self.url, query, after, epoch, on_lost))
+
+    def event(self, event_id: UUID | str) -> RecordedEvent:
+        """Give an event by its id, or raise NotFound."""
+        return self._call(calls.event(event_id))
+
+    def head(self) -> LogHead:
+        """Give the log's identity, epoch and last position (0 when empty)."""
+        return self._call(calls.head(self.url))
+
+    def stream_head(self, stream_name: str) -> int | None:
+        """Give the revision of the stream's last event, or None if it has none."""
+        try:
+            return self._call(calls.stream_head(stream_name))
+        except NotFound:
+            return None
+
+    def list_streams(
+        self, *, prefix: str = "", category: str | None = None, after: str = "", limit: int = PAGE
+    ) -> list[StreamHead]:
+        """List streams in name order (by code point), after a name, at most `limit` of them."""
+        found: list[StreamHead] = []
+        while (left := limit - len(found)) > 0:
+            size = min(left, PAGE)
+            page = self._call(calls.streams(prefix, category, after, size))
+            found += page
+            if len(page) < size:
+                break
+            after = page[-1].stream_name
+        return found
+
+    def categories(self) -> list[NameCount]:
+        """List every category with its number of events."""
+        return self._call(calls.categories())
+
+    def event_types(self) -> list[NameCount]:
+        """List every event type with its number of events."""
+        return self._call(calls.event_types())
+
+    def _events(self, call: Call[None] | None, limit: int | None) -> Iterator[RecordedEvent]:
+        if call is None:
+            return
+        try:
+            answer = self._send(self._http, call, stream=True)
+        except NotFound:  # a stream without events
+            return
+        lines = EventLines(limit)
+        try:
+            for chunk in answer.iter_bytes():
+                yield from lines.events(chunk)
+                if lines.full:
+                    return
+            lines.end()
+        except httpx.TransportError as fault:
+            raise Unavailable(CUT_SHORT) from fault
+        finally:
+            answer.close()
+
+    def _follow(self, following: Following) -> Iterator[RecordedEvent]:
+        while True:
+            fault: httpx.TransportError | Unavailable | None = None
+            try:
+                answer = self._send(self._following, following.call(), stream=True)
+                try:
+                    for chunk in answer.iter_bytes():
+                        yield from following.events(chunk)
+                finally:
+                    answer.close()
+            except (httpx.TransportError, Unavailable) as lost:
+                fault = lost
+            time.sleep(following.lost(fault))
+
+    def _call(self, call: Call[T]) -> T:
+        return call.read(self._send(self._http, call))
+
+    def _send(self, http: httpx.Client, call: Call[Any], *, stream: bool = False) -> httpx.Response:
+        """Give a successful answer, or raise what the last one means."""
+        attempts = Attempts(call, self.url, self._retry_for)
+        while True:
+            try:
+                answer = http.send(call.request(http), stream=stream)
+                if answer.is_success:
+                    return answer
+                answer.read()
+                wait = attempts.refused(answer)
+            except httpx.TransportError as fault:
+                wait = attempts.lost(fault)
+            time.sleep(wait)
