@@ -49,8 +49,8 @@ BUDGETS: Final[dict[str, float]] = {
 }
 
 
-class Sides:
-    """What is measured of one side in one round."""
+class Side:
+    """One side in one round: its figures, by what is measured and the figure's name."""
 
     def __init__(self, options: Options, at: Database, app: App, target: Service) -> None:
         self._options = options
@@ -77,7 +77,9 @@ class Sides:
         self, count: int, *, own: bool, since: float | None = None, fan_out: bool = False
     ) -> None:
         port = self._target.port
-        paths = [f"/streams/{stream_name(n)}" if own else "/events" for n in range(count)]
+        head = await self._ask(f"SELECT coalesce(max(position), 0) FROM {self._at.schema}.events")
+        everything = f"/events?after={head}"
+        paths = [f"/streams/{stream_name(n)}" if own else everything for n in range(count)]
         rate = RATE if own else min(RATE, DELIVERIES // count)
         each = 1 if own else count
         async with Load() as load:
@@ -101,14 +103,20 @@ class Sides:
         if not self._real:
             return
         what = f"{count:,} follow"
-        connection = await asyncpg.connect(self._at.dsn)
-        self.figures[what, "connections that listen"] = await connection.fetchval(_LISTENING)
-        await connection.close()
+        self.figures[what, "connections that listen"] = await self._ask(_LISTENING)
         seconds = 0.5 if self._options.smoke else _IDLE
         used = processor_time(self._target.pid)
         await asyncio.sleep(seconds)
         used = processor_time(self._target.pid) - used
         self.figures[what, "processor while idle"] = 100 * used / seconds
+
+    async def _ask(self, question: str) -> int:
+        connection = await asyncpg.connect(self._at.dsn)
+        try:
+            answer: int = await connection.fetchval(question)
+            return answer
+        finally:
+            await connection.close()
 
     async def _fan_out(self, load: Load, count: int) -> None:
         port = self._target.port
@@ -138,7 +146,7 @@ async def _compare(options: Options, at: Database) -> list[Figure]:
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
         for app, figures in taken.items():
             with service(app, at) as target:
-                figures.append(await Sides(options, at, app, target).measure())
+                figures.append(await Side(options, at, app, target).measure())
     order = list(dict.fromkeys(what for what, _ in taken["service"][0]))
     return [
         Figure(
