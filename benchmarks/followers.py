@@ -3,7 +3,7 @@
 Followers and appends come from another process, on one clock; appends come at fixed times. Either
 each follower follows a stream of its own, so that an append concerns one, or all follow the log,
 so that it concerns every one: then there are at most 10,000 deliveries a second, and the fan-out is
-measured by itself, with one append at a time and with 50 at once.
+measured by itself, with one append at a time (from when it is sent) and with 50 at once.
 
 The limit is an ASGI application on uvicorn that writes a ready-made frame to the same connections.
 Linux only: memory and processor time are read from /proc.
@@ -19,7 +19,7 @@ from typing import Final
 
 import asyncpg
 
-from ._data import stream_name
+from ._data import STREAMS, stream_name
 from ._figures import Figure, print_figures
 from ._following import Load
 from ._options import Options, parse
@@ -85,7 +85,7 @@ class Side:
         async with Load() as load:
             await load.follow_service(port, paths)
             if since is not None:
-                await self._at_rest(count, since)
+                await self._at_rest(count)
             first = max(rate // 5, 1)
             await load.append(port, rate=rate, count=first, followers=each, streams=count)
             events = max(self._options.events * rate // RATE, 1)
@@ -99,7 +99,7 @@ class Side:
             if fan_out:
                 await self._fan_out(load, count)
 
-    async def _at_rest(self, count: int, before: float) -> None:
+    async def _at_rest(self, count: int) -> None:
         if not self._real:
             return
         what = f"{count:,} follow"
@@ -181,6 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         followers=2_000,
         smoke_followers=20,
     )
+    if options.followers > STREAMS:
+        raise SystemExit(f"there are {STREAMS:,} streams: at most as many can follow one each")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a file for each follower
     with database(options) as at:
