@@ -95,7 +95,7 @@ def print_figures(title: str, figures: Sequence[Figure], *, as_json: bool, smoke
         columns = zip(*[_cells(figure) for figure in group], strict=True)
         table.add_row(f"{what}\n{against}", *map("\n".join, columns))
     # A table that goes to a file or a pipe has no terminal to fit.
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 def _cells(figure: Figure) -> Iterable[str]:
