@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from eventstore.core.errors import EventStoreError, HistoryRewound
 from eventstore.core.events import RecordedEvent
 from eventstore.core.interest import EVERY_EVENT, keys_of_query
+from eventstore.core.paging import PageSize
 from eventstore.core.query import EventQuery
 from eventstore.core.reads import LogHead, Scan, log_scan
 from eventstore.core.tail import Tail
@@ -62,8 +63,12 @@ class Feed:
         self.closing = False
         self.trouble = ""
         """Why the log could not be read the last time; empty when it could."""
+        self.watchers: list[Callable[[str], None]] = []
+        """Told of every change of `trouble`, a moment later."""
         self._followers = 0
-        self._epoch = 0
+        self.epoch = 0
+        """The epoch of what is in the tail."""
+        self._size = PageSize(PAGE)
         self._ready = asyncio.Event()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -94,12 +99,16 @@ class Feed:
         """Look at the log now."""
         self._woken.set()
 
-    async def join(self) -> None:
-        """Count a follower in, and wait until the tail is there for it."""
+    async def join(self, epoch: int) -> None:
+        """Count a follower in, and wait until the tail is there, of its epoch or a later one."""
         self._followers += 1
-        self.wake()
         try:
-            await self._ready.wait()
+            while not self.closing:
+                self.wake()
+                await self._ready.wait()
+                if self.epoch >= epoch:
+                    return
+                await self.waiters.wait((EVERY_EVENT,), POLL_LIVE)
         except BaseException:
             self._followers -= 1
             raise
@@ -123,10 +132,17 @@ class Feed:
                     logger.warning(
                         "the log cannot be read, trying again: %s", error, exc_info=unexpected
                     )
-                self.trouble = str(error)
+                self._tell(str(error))
                 await asyncio.sleep(POLL_LIVE)
             else:
-                self.trouble = ""
+                self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            for watcher in self.watchers:
+                # Not from here: what goes wrong in it would end the feed.
+                asyncio.get_running_loop().call_soon(watcher, trouble)
 
     async def _look(self) -> None:
         if not self._followers:
@@ -137,24 +153,22 @@ class Feed:
         head = None
         while head is None or self.tail.head < head.position:
             # The head comes with every page: it tells whether the log is still the same one.
-            head, events = await self.source.news(self.tail.head, PAGE)
-            if head.epoch != self._epoch or head.position < self.tail.head:
+            head, events = await self.source.news(self.tail.head, self._size())
+            if head.epoch != self.epoch or head.position < self.tail.head:
                 self._rewound(head)
                 return
+            self._size.read(events)
             self.tail.extend(events)
             self.waiters.wake(events)
 
     async def _begin(self) -> None:
         head = await self.source.head()
-        first = max(0, head.position - WARM)
-        scan = log_scan(EventQuery(), after=first, before=None, direction="forward")
-        self.tail.reset(first)
-        self.tail.extend(await self.source.page(scan.up_to(head.position), WARM))
-        self._epoch = head.epoch
+        self.tail.reset(max(0, head.position - WARM))
+        self.epoch = head.epoch
         self._ready.set()
 
     def _rewound(self, head: LogHead) -> None:
-        self.rewound = HistoryRewound(self.tail.head, self._epoch, head.position, head.epoch)
+        self.rewound = HistoryRewound(self.tail.head, self.epoch, head.position, head.epoch)
         logger.error("%s", self.rewound)
         self._ready.clear()  # who comes from now on begins with the log as it is
         self.waiters.wake_all()
@@ -186,6 +200,7 @@ class Follower:
         self._scan = log_scan(self._query, after=after, before=None, direction="forward")
         self._epoch = epoch
         self._rewound = feed.rewound
+        self._size = PageSize(PAGE)
         self._begun_at = 0
         self._checked = False
         self._joined = False
@@ -197,8 +212,12 @@ class Follower:
         """Begin, after a `check` unless that was done."""
         if not self._checked:
             await self.check()
-        await self._feed.join()
+        assert self._epoch is not None  # noqa: S101 - `check` sets it
+        await self._feed.join(self._epoch)
         self._joined = True
+        rewound = self._feed.rewound
+        if rewound is not None and rewound.epoch < self._epoch:
+            self._rewound = rewound  # before its time: the feed had not looked yet
         return self
 
     async def check(self) -> LogHead:
@@ -208,6 +227,7 @@ class Follower:
         epoch = head.epoch if self._epoch is None else self._epoch
         if epoch != head.epoch or self.position > head.position:
             raise HistoryRewound(self.position, epoch, head.position, head.epoch)
+        self._epoch = epoch
         self._begun_at = head.position
         self._checked = True
         return head
@@ -235,6 +255,8 @@ class Follower:
         while not feed.closing:
             if feed.rewound is not self._rewound and feed.rewound is not None:
                 raise feed.rewound
+            if self._epoch is not None and self._epoch < feed.epoch:  # between check and begin
+                raise HistoryRewound(self.position, self._epoch, feed.tail.head, feed.epoch)
             seen = feed.tail.after(self.position, PAGE)
             if seen is None:
                 if events := await self._from_log():
@@ -263,6 +285,8 @@ class Follower:
         """Read a page of what lies before the end of the tail."""
         head = self._feed.tail.head
         scan = replace(self._scan, after=self.position).up_to(head)
-        events = await self._feed.source.page(scan, PAGE)
-        self.position = events[-1].position if len(events) == PAGE else head
+        size = self._size()
+        events = await self._feed.source.page(scan, size)
+        self._size.read(events)
+        self.position = events[-1].position if len(events) == size else head
         return events

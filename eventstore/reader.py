@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, Self
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import asyncpg
 
 from eventstore.core.errors import EventStoreError, NotFound, SchemaMismatch
 from eventstore.core.events import RecordedEvent, check_event_id
+from eventstore.core.paging import PAGE_BYTES, PageSize, size_of
 from eventstore.core.query import EventQuery
 from eventstore.core.reads import (
     Direction,
@@ -22,13 +24,14 @@ from eventstore.core.reads import (
     stream_scan,
 )
 from eventstore.core.streams import check_stream_name, listing_range
+from eventstore.postgres.connection import Connection
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import refused_connection, translate
 from eventstore.postgres.schema import check_revision
 from eventstore.postgres.statements import statements
 
 PAGE = 1_000
-"""Events of one round trip of an unlimited read."""
+"""Most events of one round trip."""
 OLDEST_MAJOR = 15
 """Oldest PostgreSQL that the schema works on."""
 
@@ -67,6 +70,7 @@ class LogReader:
                 timeout=10,
                 command_timeout=60,
                 reset=_leave_as_it_is,
+                connection_class=Connection,
                 server_settings={"application_name": "eventstore"},
             )
         except Exception as error:  # noqa: BLE001 - every driver error is translated
@@ -141,25 +145,42 @@ class LogReader:
 
     async def pages(
         self, scan: Scan, limit: int | None = None
-    ) -> AsyncIterator[list[RecordedEvent]]:
-        """Read a scan page by page; the next is fetched while the caller works on the last one."""
+    ) -> AsyncGenerator[list[RecordedEvent]]:
+        """Read a scan page by page; the next is fetched while the caller works on the last one.
+
+        Pages are bounded in bytes.
+        """
         left = limit
-        size = PAGE if left is None else min(PAGE, left)
-        task = asyncio.ensure_future(self.page(scan, size))
+        size = PageSize(PAGE)
+        asked = size(left)
+        task = asyncio.ensure_future(self.page(scan, asked))
         try:
             while page := await task:
                 scan = scan.behind(page[-1])
+                size.read(page)
                 if left is not None:
                     left -= len(page)
-                more = len(page) == size and left != 0
-                size = PAGE if left is None else min(PAGE, left)
+                more = len(page) == asked and left != 0
                 if more:
-                    task = asyncio.ensure_future(self.page(scan, size))
+                    asked = size(left)
+                    task = asyncio.ensure_future(self.page(scan, asked))
                 yield page
                 if not more:
                     return
         finally:
             task.cancel()
+
+    async def page_within(self, scan: Scan, limit: int) -> tuple[list[RecordedEvent], bool]:
+        """Read one page that is bounded in bytes, too, and tell whether more may follow."""
+        found: list[RecordedEvent] = []
+        size = 0
+        async with aclosing(self.pages(scan, limit)) as pages:
+            async for page in pages:
+                found += page
+                size += size_of(page)
+                if size >= PAGE_BYTES:
+                    return found, True
+        return found, len(found) == limit
 
     async def _events(self, scan: Scan, limit: int | None) -> AsyncIterator[RecordedEvent]:
         if not scan.by_revision and not scan.backward:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import asyncpg
@@ -149,27 +149,50 @@ class EventStore(LogReader):
         return outcome
 
     def follow(
-        self, query: EventQuery | None = None, *, after: int = 0, epoch: int | None = None
+        self,
+        query: EventQuery | None = None,
+        *,
+        after: int = 0,
+        epoch: int | None = None,
+        on_lost: Callable[[Unavailable], None] = lambda _: None,
+        on_back: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[RecordedEvent]:
         """Read what `query` means (default: everything) after a position, and on for ever.
 
-        Every event once, in order, also across lost connections and restarts of the database.
-        Ends when the store is closed. Constant memory; holds no connection while it waits. Raises
+        Every event once, in order, also across lost connections and restarts of the database;
+        `on_lost` is told why the log cannot be read, `on_back` that it can be again. Ends when
+        the store is closed. Constant memory; holds no connection while it waits. Raises
         InvalidInput at once for a bad position, and HistoryRewound if the log does not have that
         position (in that epoch, if given), or loses it by a restore of the database.
         """
-        return self._follow(self.follower(query, after=after, epoch=epoch))
+        return self._follow(self.follower(query, after=after, epoch=epoch), on_lost, on_back)
 
-    async def _follow(self, planned: Follower) -> AsyncIterator[RecordedEvent]:
-        async with planned as follower:
-            while not follower.closed:
-                try:
-                    events = await follower.next()
-                except Unavailable:
-                    await asyncio.sleep(RETRY)
-                    continue
-                for event in events:
-                    yield event
+    async def _follow(
+        self,
+        planned: Follower,
+        on_lost: Callable[[Unavailable], None],
+        on_back: Callable[[], None],
+    ) -> AsyncIterator[RecordedEvent]:
+        def watch(trouble: str) -> None:
+            if trouble:
+                on_lost(Unavailable(trouble))
+            else:
+                on_back()
+
+        watchers = self.start_following().watchers
+        watchers.append(watch)
+        try:
+            async with planned as follower:
+                while not follower.closed:
+                    try:
+                        events = await follower.next()
+                    except Unavailable:
+                        await asyncio.sleep(RETRY)
+                        continue
+                    for event in events:
+                        yield event
+        finally:
+            watchers.remove(watch)
 
     def follower(
         self, query: EventQuery | None = None, *, after: int = 0, epoch: int | None = None

@@ -15,6 +15,7 @@ from eventstore.core.batching import columns, outcomes
 from eventstore.core.errors import EventStoreError, NotFound, OutcomeUnknown, SchemaMismatch
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
+from eventstore.core.paging import PageSize
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.reads import (
     Direction,
@@ -172,15 +173,16 @@ class SyncEventStore:
         if not scan.by_revision and not scan.backward:
             scan = scan.up_to(self.head().position)
         left = limit
+        size = PageSize(PAGE)
         while left != 0 and not scan.is_empty:
-            size = PAGE if left is None else min(PAGE, left)
-            rows = self._fetch(scan.statement, *scan.args(size))
-            for row in rows:
-                yield RecordedEvent._make(row)
-            if len(rows) < size:
+            asked = size(left)
+            page = list(map(RecordedEvent._make, self._fetch(scan.statement, *scan.args(asked))))
+            yield from page
+            if len(page) < asked:
                 return
-            scan = scan.behind(RecordedEvent._make(rows[-1]))
-            left = None if left is None else left - len(rows)
+            scan = scan.behind(page[-1])
+            size.read(page)
+            left = None if left is None else left - len(page)
 
     def event(self, event_id: UUID | str) -> RecordedEvent:
         """Give an event by its id, or raise NotFound."""
@@ -229,7 +231,10 @@ class SyncEventStore:
             if self._connection is None or self._connection.closed:
                 try:
                     self._connection = psycopg.connect(
-                        check_dsn(self._dsn), autocommit=True, application_name="eventstore"
+                        check_dsn(self._dsn),
+                        autocommit=True,
+                        application_name="eventstore",
+                        prepare_threshold=None,  # a pooler may mix up psycopg's `_pg3_0`, too
                     )
                 except psycopg.Error as error:
                     # Nothing was sent: this failure is never an unknown outcome.

@@ -63,6 +63,10 @@ class Proxy:
             server_in, server_out = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         else:
             server_in, server_out = await asyncio.open_connection(host, int(port))
+        if self._listener is None:  # it refuses since: `cut` has not seen this line
+            client_out.transport.abort()
+            server_out.transport.abort()
+            return
         self._lines |= {client_out, server_out}
         for source, target, is_answer in (
             (client_in, server_out, False),

@@ -191,7 +191,8 @@ def _read_parameters(what: str, low: int) -> list[dict[str, Any]]:
         _parameter(
             "limit",
             {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
-            "Most events of a page; NDJSON is unlimited unless this is given",
+            "Most events of a page; large events make it shorter: go on by its `next` link. NDJSON "
+            "is unlimited unless this is given",
         ),
     ]
 

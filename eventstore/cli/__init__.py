@@ -17,6 +17,7 @@ from eventstore.cli.psql import psql
 from eventstore.cli.read import read
 from eventstore.cli.serve import serve
 from eventstore.cli.streams import streams
+from eventstore.cli.tail import tail
 from eventstore.cli.target import hide_passwords
 from eventstore.cli.verify import verify
 from eventstore.core.errors import EventStoreError
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(append)
 app.command()(read)
+app.command()(tail)
 app.command()(streams)
 app.command(name="import")(import_)
 app.command()(export)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
-from eventstore.cli.output import EventLines, out, write_line
+from eventstore.cli.output import event_printer
 from eventstore.cli.target import Store, Target, opened
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
@@ -90,14 +90,6 @@ async def _print(
     target: Target, events: Callable[[Store], AsyncIterator[RecordedEvent]], *, as_json: bool
 ) -> None:
     async with opened(target) as store:
-        if as_json:
-            from eventstore.client.wire import encode_event  # noqa: PLC0415
-
-            async for event in events(store):
-                write_line(encode_event(event))
-            return
-        console = out()
-        lines = EventLines()
-        overflow: Literal["ellipsis", "ignore"] = "ellipsis" if console.is_terminal else "ignore"
+        show = event_printer(as_json=as_json)
         async for event in events(store):
-            console.print(lines.line(event), overflow=overflow, crop=console.is_terminal)
+            show(event)

@@ -65,6 +65,16 @@ def serve(
     os_user: Annotated[
         str | None, typer.Option(help="As root: the OS user that the private PostgreSQL runs as.")
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="EVENTSTORE_ALLOW_ORIGIN",
+            show_envvar=True,
+            metavar="URL",
+            help="Pages of this origin may read and append (CORS); repeated: of each of them "
+            "(in the environment: with spaces between). Default: none.",
+        ),
+    ] = None,
     access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
 ) -> None:
     """Serve the store over HTTP.
@@ -73,13 +83,21 @@ def serve(
 
     eventstore serve --dsn postgresql://app@db/shop    your own PostgreSQL
 
+    eventstore serve --allow-origin https://app.example    for a page's EventSource and fetch
+
     Ctrl-C or SIGTERM ends everything in order; after a crash just start it again.
     """
+    # Imported here to keep --help fast.
+    from eventstore.core.errors import EventStoreError, InvalidInput  # noqa: PLC0415
+    from eventstore_api.cors import check_origin  # noqa: PLC0415
+
+    try:
+        origins = [check_origin(origin) for origin in allow_origin or ()]
+    except InvalidInput as fault:
+        raise typer.BadParameter(f"--allow-origin: {fault}") from None
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    from eventstore.core.errors import EventStoreError  # noqa: PLC0415 - keeps --help fast
-
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
@@ -90,7 +108,7 @@ def serve(
                 dsn = stack.enter_context(_embedded(data_dir, schema, os_user, address))
             _warn_if_open(host)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(_serve(dsn, schema, listener, address, access_log=access_log))
+                runner.run(_serve(dsn, schema, listener, address, origins, access_log=access_log))
     except Stopped:
         logging.getLogger("eventstore").info("stopped")
         if _failed.is_set():  # a supervisor must not take this for a wish
@@ -179,17 +197,24 @@ def _private(path: str, flags: int) -> int:
 
 
 async def _serve(
-    dsn: str, schema: str, listener: socket.socket, address: str, *, access_log: bool
+    dsn: str,
+    schema: str,
+    listener: socket.socket,
+    address: str,
+    origins: list[str],
+    *,
+    access_log: bool,
 ) -> None:
     from eventstore.store import EventStore  # noqa: PLC0415
     from eventstore_api import create_app  # noqa: PLC0415
+    from eventstore_api.cors import allow_origins  # noqa: PLC0415
     from eventstore_api.server import Server, server_config  # noqa: PLC0415
 
     store = EventStore(dsn, schema=schema)
     # Opened here and not in the lifespan, so that what is wrong is told in one line.
     async with store:
         config = server_config(
-            create_app(store, manage=False),
+            allow_origins(create_app(store, manage=False), origins),
             lifespan="off",
             log_config=None,
             access_log=access_log,

@@ -159,16 +159,18 @@ class EventStoreClient:
         after: int = 0,
         epoch: int | None = None,
         on_lost: Callable[[Unavailable], None] = lambda _: None,
+        on_back: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[RecordedEvent]:
         """Read what `query` means (default: everything) after a position, and on for ever.
 
         Every event once, in order, also across restarts of the service and of the database and
         across cut lines: it comes back where it was, as often as it takes; `on_lost` is told why
-        each time. Only the first connection is given up after `retry_for` seconds (Unavailable).
+        each time it fails, `on_back` that it goes on again. Only the first connection is given up
+        after `retry_for` seconds (Unavailable).
         Raises InvalidInput at once for a bad position, and HistoryRewound if the log does not
         have that position (in that epoch, if given), or loses it by a restore.
         """
-        return self._follow(Following(self.url, query, after, epoch, on_lost))
+        return self._follow(Following(self.url, query, after, epoch, on_lost, on_back))
 
     async def event(self, event_id: UUID | str) -> RecordedEvent:
         """Give an event by its id, or raise NotFound."""
@@ -234,6 +236,7 @@ class EventStoreClient:
             fault: httpx.TransportError | Unavailable | None = None
             try:
                 answer = await self._send(self._following, following.call(), stream=True)
+                following.opened()
                 try:
                     async for chunk in answer.aiter_bytes():
                         for event in following.events(chunk):

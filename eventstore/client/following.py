@@ -26,12 +26,14 @@ class Following:
         after: int,
         epoch: int | None,
         on_lost: Callable[[Unavailable], None],
+        on_back: Callable[[], None],
     ) -> None:
         log_scan(query or EventQuery(), after=after, before=None, direction="forward")
         self._url = url
         self._params = query_params(query)
         self._place = Place(after, epoch)
         self._on_lost = on_lost
+        self._on_back = on_back
         self._connected = False
         self._delays = delays()
         self._decoder = Decoder()
@@ -42,12 +44,17 @@ class Following:
         headers = {"accept": SSE, "last-event-id": self._place.event_id}
         return Call(path="/events", params=self._params, headers=headers, read=lambda _: None)
 
+    def opened(self) -> None:
+        """Say that the service answers."""
+        if self._connected:
+            self._on_back()
+        self._connected = True
+
     def events(self, chunk: bytes) -> Iterator[RecordedEvent]:
         """Take what came in; give its events.
 
         Raises HistoryRewound or Unavailable where the service says that it ends the stream.
         """
-        self._connected = True
         self._delays = delays()
         for step in self._decoder.steps(chunk):
             self._place = step.place
@@ -59,12 +66,11 @@ class Following:
 
         Raises `fault` if the service never answered: whoever called has tried long enough.
         """
-        if isinstance(fault, Unavailable) and not self._connected:
-            raise fault
-        self._connected = True
         if fault is None:
             fault = Unavailable("the service ended the stream")
         elif isinstance(fault, httpx.TransportError):
             fault = unavailable(self._url, fault)
+        if not self._connected:
+            raise fault
         self._on_lost(fault)
         return next(self._delays)

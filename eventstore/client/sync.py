@@ -138,9 +138,10 @@ class SyncEventStoreClient:
         after: int = 0,
         epoch: int | None = None,
         on_lost: Callable[[Unavailable], None] = lambda _: None,
+        on_back: Callable[[], None] = lambda: None,
     ) -> Iterator[RecordedEvent]:
         """Read on for ever, waiting in this thread: see EventStoreClient.follow."""
-        return self._follow(Following(self.url, query, after, epoch, on_lost))
+        return self._follow(Following(self.url, query, after, epoch, on_lost, on_back))
 
     def event(self, event_id: UUID | str) -> RecordedEvent:
         """Give an event by its id, or raise NotFound."""
@@ -203,6 +204,7 @@ class SyncEventStoreClient:
             fault: httpx.TransportError | Unavailable | None = None
             try:
                 answer = self._send(self._following, following.call(), stream=True)
+                following.opened()
                 try:
                     for chunk in answer.iter_bytes():
                         yield from following.events(chunk)

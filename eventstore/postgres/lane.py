@@ -13,6 +13,7 @@ import asyncpg
 from eventstore.core.append import AppendRequest
 from eventstore.core.batching import Outcome, columns, outcomes
 from eventstore.core.errors import EventStoreError, OutcomeUnknown, Unavailable
+from eventstore.postgres.connection import Connection
 from eventstore.postgres.errors import is_bad_input, is_lost, translate
 
 STATEMENT_TIMEOUT: Final = 20.0
@@ -107,7 +108,10 @@ class Lane:
 
     async def _connect(self, *, end_lost_backend: bool) -> asyncpg.Connection[Any]:
         connection = await asyncpg.connect(
-            self._dsn, timeout=5, server_settings={"application_name": self._name}
+            self._dsn,
+            timeout=5,
+            connection_class=Connection,
+            server_settings={"application_name": self._name},
         )
         try:
             if end_lost_backend:

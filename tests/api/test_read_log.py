@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from eventstore import EventData, EventStore
 from tests.api.rest import all_pages, append, appended, events_of, next_page, problem
 
 EVENTS: list[tuple[str, str, list[str]]] = [
@@ -112,6 +113,16 @@ async def test_a_page_holds_at_most_a_thousand_events(http: httpx.AsyncClient) -
     await appended(http, "order-1", 1001)
     assert list(map(len, await all_pages(http, "/events?limit=1000"))) == [1000, 1]
     problem(await http.get("/events?limit=1001"), 400, "malformed-request", "limit", "1000")
+
+
+async def test_a_page_of_large_events_is_shorter_and_leads_on(
+    http: httpx.AsyncClient, store: EventStore
+) -> None:
+    for _ in range(13):
+        await store.append("a", [EventData("Large", "x" * 50_000)] * 10)
+    first = await http.get("/events?limit=1000")
+    assert len(events_of(first)) == 100
+    assert positions(await all_pages(http, "/events?limit=1000")) == list(range(1, 131))
 
 
 async def test_an_event_is_found_by_its_id(http: httpx.AsyncClient) -> None:

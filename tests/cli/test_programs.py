@@ -70,6 +70,7 @@ def test_help_imports_neither_drivers_of_migrations_nor_the_service() -> None:
         "serve",
         "append",
         "read",
+        "tail",
         "streams",
         "import",
         "export",
@@ -89,3 +90,10 @@ def test_benchmarks_are_listed_and_run_by_name(nowhere: Cli) -> None:
     assert "append_library  Library append" in listed
     assert "--smoke" in nowhere("bench", "append_library", "--help").out
     assert "there are: append_library" in nowhere("bench", "nothing", code=2).err
+
+
+def test_what_is_no_origin_is_refused_before_anything_starts() -> None:
+    refused = "an origin is like https://app.example"
+    assert refused in Cli()("serve", "--allow-origin", "*", code=2).err
+    several = Cli(EVENTSTORE_ALLOW_ORIGIN="http://a http://b/x", COLUMNS="200")
+    assert "'http://b/x'" in several("serve", code=2).err

@@ -33,10 +33,10 @@ class Service(NamedTuple):
 
 
 @contextmanager
-def serving(dsn: str, *, port: int = 0) -> Iterator[Service]:
+def serving(dsn: str, *options: str, port: int = 0) -> Iterator[Service]:
     """Serve a database; end the service in order unless the test has killed it."""
     process = subprocess.Popen(
-        [*COMMAND, "serve", "--dsn", dsn, "--port", str(port)],
+        [*COMMAND, "serve", "--dsn", dsn, "--port", str(port), *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

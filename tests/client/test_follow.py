@@ -57,18 +57,24 @@ def test_an_end_that_the_service_tells_is_an_error_of_its_kind() -> None:
 
 
 async def _follow(
-    url: str, query: EventQuery, on_lost: Callable[[Unavailable], None]
+    url: str,
+    query: EventQuery,
+    on_lost: Callable[[Unavailable], None],
+    on_back: Callable[[], None],
 ) -> AsyncIterator[RecordedEvent]:
     async with EventStoreClient(url) as client:
-        async for event in client.follow(query, on_lost=on_lost):
+        async for event in client.follow(query, on_lost=on_lost, on_back=on_back):
             yield event
 
 
 async def _follow_in_a_thread(
-    url: str, query: EventQuery, on_lost: Callable[[Unavailable], None]
+    url: str,
+    query: EventQuery,
+    on_lost: Callable[[Unavailable], None],
+    on_back: Callable[[], None],
 ) -> AsyncIterator[RecordedEvent]:
     with SyncEventStoreClient(url) as client:
-        async for event in Threaded(client).follow(query, on_lost=on_lost):
+        async for event in Threaded(client).follow(query, on_lost=on_lost, on_back=on_back):
             yield event
 
 
@@ -80,11 +86,14 @@ async def test_every_event_once_while_the_service_is_killed_and_restarted(
 ) -> None:
     seen: list[int] = []
     lost: list[Unavailable] = []
+    back: list[int] = []
     enough = asyncio.Event()
     total = 60
 
     async def follow(url: str) -> None:
-        async for event in following(url, EventQuery(categories=["a"]), lost.append):
+        async for event in following(
+            url, EventQuery(categories=["a"]), lost.append, lambda: back.append(len(seen))
+        ):
             seen.append(event.position)
             if len(seen) % 20 == 0:
                 enough.set()
@@ -112,6 +121,7 @@ async def test_every_event_once_while_the_service_is_killed_and_restarted(
             await task
     assert seen == list(range(1, total + 1))
     assert len(lost) >= 2
+    assert back == [20, 40]
 
 
 async def test_refusals_are_those_of_the_library(

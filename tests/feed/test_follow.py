@@ -217,6 +217,39 @@ async def test_a_new_epoch_ends_who_followed_and_not_who_comes(
     assert await take(store.follow(epoch=2), 1) == [1]
 
 
+async def test_who_comes_in_a_new_epoch_does_not_hear_of_the_one_before(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.append("a", EventData("T"))
+    monkeypatch.setattr("eventstore.feed.POLL_LIVE", 3_600)
+    follow = store.follow()
+    assert await take(follow, 1) == [1]
+    await until(lambda: _listens(store), "notifications to arrive")
+    await connection.execute("SELECT eventstore.begin_epoch()")
+    # The feed has not looked yet, and would not for an hour.
+    newer = store.follow(epoch=2)
+    assert await take(newer, 1) == [1]
+    await store.append("a", EventData("T"))
+    assert await take(newer, 1) == [2]
+    with pytest.raises(HistoryRewound):
+        await take(follow, 1)
+
+
+async def _listens(store: EventStore) -> bool:
+    return not store.following_troubles
+
+
+async def test_a_rewind_between_check_and_begin_is_told(store: EventStore, connection: Pg) -> None:
+    await store.append("a", EventData("T"))
+    planned = store.follower(after=1, epoch=1)
+    await planned.check()
+    await connection.execute("SELECT eventstore.begin_epoch()")
+    async with planned as follower:
+        with pytest.raises(HistoryRewound) as rewound:
+            await follower.next(timeout=DEADLINE)
+    assert (rewound.value.epoch, rewound.value.current_epoch) == (1, 2)
+
+
 async def test_nothing_is_read_while_nobody_follows(store: EventStore) -> None:
     feed = store.start_following()
     async with store.follower() as follower:

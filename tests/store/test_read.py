@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eventstore import EventData, EventQuery, EventStore, InvalidInput, NotFound
-from eventstore.core.reads import Direction
+from eventstore.core.reads import Direction, log_scan
 from tests.fix_faces import Face
 
 
@@ -176,3 +176,11 @@ async def test_a_bad_limit_is_refused(face: Face, limit: int) -> None:
             await positions(face, limit=limit)
     else:
         assert await positions(face, limit=limit) == [1]
+
+
+async def test_pages_are_bounded_in_bytes(store: EventStore) -> None:
+    for _ in range(16):
+        await store.append("a", [EventData("Large", "x" * 100_000)] * 10)
+    scan = log_scan(EventQuery(), after=0, before=None, direction="forward")
+    # Nothing is known of the first page's events; 4 MiB are 41 of them.
+    assert [len(page) async for page in store.pages(scan)] == [100, 41, 19]

@@ -163,8 +163,8 @@ class ReadRoutes:
         if headers["content-type"] == NDJSON:
             wanted = None if parameters.one("limit") is None else limit
             return Reply(200, headers, _lines(store, scan, wanted))
-        events = await store.page(scan, limit)
-        if len(events) == limit and not (rest := scan.behind(events[-1])).is_empty:
+        events, more = await store.page_within(scan, limit)
+        if more and events and not (rest := scan.behind(events[-1])).is_empty:
             headers["link"] = _next_link(request, rest)
         if headers["content-type"] == CLOUDEVENTS:
             return Reply(200, headers, cloudevents_json(events, str(store.store_id)))

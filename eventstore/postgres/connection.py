@@ -1,0 +1,30 @@
+"""Connections whose prepared statements nobody else's can be taken for."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+if TYPE_CHECKING:
+    _Base = asyncpg.Connection[Any]
+else:
+    _Base = asyncpg.Connection
+
+_MARK: Final = secrets.token_hex(6)
+
+
+class Connection(_Base):
+    """asyncpg's connection, with names of prepared statements that are this process's own.
+
+    asyncpg numbers them, so that every process has a `__asyncpg_stmt_1__`. A pooler that lends one
+    server connection to several of them, and does not keep their statements apart (pgbouncer
+    before 1.21), would let one run another's statement of the same number, and answer wrongly
+    without a word. With names of their own it is an error that says what to do.
+    """
+
+    def _get_unique_id(self, prefix: str) -> str:
+        made: str = super()._get_unique_id(prefix)  # type: ignore[misc]
+        return f"{made}{os.getpid()}_{_MARK}"

@@ -1,0 +1,160 @@
+"""A browser's own EventSource, in a page of another origin, follows the log."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from eventstore import EventData
+from eventstore.sync import SyncEventStore
+from tests.browser.chromium import BROWSER, DRIVER, PATIENCE, Browser, browsing
+from tests.client.serving import serving
+from tests.fix_psql import Run
+
+pytestmark = [
+    pytest.mark.one_postgres,
+    pytest.mark.skipif(DRIVER is None, reason="there is no chromedriver on PATH"),
+    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on PATH"),
+]
+
+PAGE = b"""<!doctype html><meta charset="utf-8"><title>log</title><script>
+const seen = [], losses = [], waiting = [];
+let source;
+function look() {
+  for (const one of waiting.splice(0)) one.holds() ? one.tell() : waiting.push(one);
+}
+function until(holds) {
+  return new Promise(tell => { waiting.push({holds, tell}); look(); });
+}
+function follow(url) {
+  source = new EventSource(url);
+  source.onerror = () => { losses.push(source.readyState); look(); };
+  for (const type of ["Placed", "Paid", "caught-up"])
+    source.addEventListener(type, frame => {
+      const at = performance.timeOrigin + performance.now();
+      seen.push({kind: type, at, last: frame.lastEventId, ...JSON.parse(frame.data)});
+      look();
+    });
+}
+</script>"""
+SEEN = "await until(() => seen.length >= args[0]); return seen"
+EVENTS = 20
+TYPICALLY_WITHIN = 0.25
+"""Seconds from commit to page, median of EVENTS, that a loaded machine keeps too: an idle one takes
+3 ms. It would be a second if no notification arrived and the log were looked at instead."""
+
+
+class Page(BaseHTTPRequestHandler):
+    """Serves the page."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html; charset=utf-8")
+        self.send_header("content-length", str(len(PAGE)))
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    """The page's own origin."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, name="page")
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def browser(tmp_path: Path, origin: str) -> Iterator[Browser]:
+    """A browser that shows the page."""
+    with browsing(tmp_path) as running:
+        running.open(origin)
+        yield running
+
+
+def reached(browser: Browser, count: int) -> list[dict[str, Any]]:
+    """Wait until the page has seen so many frames; give all that it has."""
+    seen: list[dict[str, Any]] = browser.run(SEEN, count)
+    return seen
+
+
+def committed(psql: Run, number: int) -> float:
+    """Append by psql; give the time just before that is committed, in seconds since 1970."""
+    return float(
+        psql(
+            "SELECT extract(epoch FROM clock_timestamp())"
+            f""" FROM eventstore.append('order-1', 'Paid', '{{"n": {number}}}')"""
+        )
+    )
+
+
+def test_history_then_caught_up_then_what_psql_appends_at_once(
+    browser: Browser, origin: str, dsn: str, sync_store: SyncEventStore, psql: Run
+) -> None:
+    sync_store.append(
+        "order-1", [EventData("Placed", {"text": "\u017c\u2028x"}), EventData("Paid")]
+    )
+    with serving(dsn, "--allow-origin", origin) as service:
+        browser.run("follow(args[0])", f"{service.url}/events?category=order")
+        placed, paid, caught_up = reached(browser, 3)
+        assert (placed["kind"], placed["data"]) == ("Placed", {"text": "\u017c\u2028x"})
+        assert (paid["position"], paid["last"]) == (2, "2;epoch=1")
+        assert (caught_up["kind"], caught_up["head"]) == ("caught-up", 2)
+        delays = []
+        for number in range(EVENTS):
+            at = committed(psql, number)
+            frame = reached(browser, 4 + number)[-1]
+            assert (frame["position"], frame["data"]) == (3 + number, {"n": number})
+            delays.append(frame["at"] / 1_000 - at)
+        print(f"commit to page: median {median(delays):.4f} s, most {max(delays):.4f} s")
+        assert median(delays) < TYPICALLY_WITHIN
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_it_comes_back_by_itself_after_a_restart_with_every_event_once(
+    browser: Browser, origin: str, dsn: str, sync_store: SyncEventStore, ending: signal.Signals
+) -> None:
+    sync_store.append("a", [EventData("Placed")] * 3)
+    with ExitStack() as stack:
+        service = stack.enter_context(serving(dsn, "--allow-origin", origin))
+        browser.run("follow(args[0])", f"{service.url}/events")
+        reached(browser, 4)
+        service.process.send_signal(ending)
+        browser.run("await until(() => losses.length)")
+        service.process.wait(PATIENCE)
+        sync_store.append("a", [EventData("Paid")] * 3)
+        port = int(service.url.rpartition(":")[2])
+        stack.enter_context(serving(dsn, "--allow-origin", origin, port=port))
+        browser.run("await until(() => seen.some(frame => frame.position === 6))")
+        sync_store.append("a", [EventData("Placed")] * 3)
+        browser.run("await until(() => seen.some(frame => frame.position === 9))")
+        events = [frame for frame in reached(browser, 0) if frame["kind"] != "caught-up"]
+        assert [event["position"] for event in events] == list(range(1, 10))
+        assert browser.run("return losses.every(state => state === EventSource.CONNECTING)")
+
+
+def test_a_page_of_another_origin_sees_nothing(
+    browser: Browser, dsn: str, sync_store: SyncEventStore
+) -> None:
+    sync_store.append("a", EventData("Placed"))
+    with serving(dsn, "--allow-origin", "http://localhost:1") as service:
+        browser.run("follow(args[0]); await until(() => losses.length)", f"{service.url}/events")
+        assert browser.run("return [seen.length, source.readyState]") == [0, 2]
+        json = "headers: {'content-type': 'application/json'}"
+        append = f"await fetch(args[0], {{method: 'POST', body: args[1], {json}}})"
+        with pytest.raises(AssertionError, match="Failed to fetch"):
+            browser.run(append, f"{service.url}/streams/a", '{"type": "Placed"}')
+    assert sync_store.stream_head("a") == 0
