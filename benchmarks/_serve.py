@@ -9,7 +9,6 @@ request.
 
 from __future__ import annotations
 
-import gc
 import socket
 import sys
 import threading
@@ -28,7 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventstore import Appended, EventData, EventStore, RecordedEvent
 from eventstore_api import create_app
-from eventstore_api.server import Server, server_config
+from eventstore_api.server import Server, server_config, settle_process
 from eventstore_api.sse import HEADERS, control, pieces
 
 from ._data import EVENT_TYPE, json_text, payload, stream_name
@@ -165,8 +164,7 @@ def main() -> int:
         server.should_exit = True
 
     threading.Thread(target=stop_when_alone, daemon=True).start()
-    gc.collect()
-    gc.freeze()
+    settle_process()
     server.run([socket.socket(fileno=int(descriptor))])
     return 0
 
