@@ -7,18 +7,18 @@ from typing import Any, Final
 
 DATA_BYTES: Final = 200
 EVENT_TYPE: Final = "OrderPlaced"
-_STREAMS: Final = 5_000
+STREAMS: Final = 5_000
 _WORDS: Final = "deliver to the neighbour if nobody is at home; ring twice; mind the dog "
 
 
 def stream_name(number: int) -> str:
     """Give the stream of the event with this number."""
-    return f"order-{number % _STREAMS}"
+    return f"order-{number % STREAMS}"
 
 
 def revision(number: int) -> int:
     """Give the revision that the event has in its stream, if all before it were appended too."""
-    return number // _STREAMS
+    return number // STREAMS
 
 
 def payload(number: int) -> dict[str, Any]:

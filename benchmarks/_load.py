@@ -21,6 +21,7 @@ from ._process import command, environment
 from ._report import Measurement, percentile
 
 CONNECTIONS: Final = 64
+_DATA_LINE: Final = b'\ndata: {"position":'
 PATIENCE: Final = 60.0
 """Seconds without any answer, until the run fails."""
 
@@ -36,6 +37,11 @@ async def appends(port: int, count: int, first: int) -> Measurement:
 async def lines(port: int, path: str) -> Measurement:
     """Read a path as NDJSON and count the lines."""
     return await _run("lines", port, path)
+
+
+async def frames(port: int, path: str, count: int) -> Measurement:
+    """Follow a path over SSE until so many events have come."""
+    return await _run("frames", port, path, count)
 
 
 async def _run(*arguments: object) -> Measurement:
@@ -81,17 +87,22 @@ class _Client:
         data = self.socket.recv(65_536)
         if not data:
             raise RuntimeError("the service closed a connection")
-        self.received = answer = self.received + data
-        head_size = answer.find(b"\r\n\r\n")
-        if head_size < 0:
-            return False
-        head = answer[:head_size].lower()
-        if head[9:12] != b"201":
-            raise RuntimeError(f"not appended: {answer.decode('latin-1')}")
-        start = head.index(b"content-length:") + 15
-        end = head.find(b"\r\n", start)
-        length = int(head[start : end if end > 0 else head_size])
-        return len(answer) >= head_size + 4 + length
+        self.received += data
+        return is_whole(self.received)
+
+
+def is_whole(answer: bytes) -> bool:
+    """Tell whether an answer is all there. Raises RuntimeError unless it is 201."""
+    head_size = answer.find(b"\r\n\r\n")
+    if head_size < 0:
+        return False
+    head = answer[:head_size].lower()
+    if head[9:12] != b"201":
+        raise RuntimeError(f"not appended: {answer.decode('latin-1')}")
+    start = head.index(b"content-length:") + 15
+    end = head.find(b"\r\n", start)
+    length = int(head[start : end if end > 0 else head_size])
+    return len(answer) >= head_size + 4 + length
 
 
 def _connect(port: int) -> socket.socket:
@@ -149,14 +160,34 @@ def count_lines(port: int, path: str) -> Measurement:
         return Measurement(found, perf_counter() - started)
 
 
+def count_frames(port: int, path: str, count: int) -> Measurement:
+    """Follow from the start until `count` events have come; each has one `data:` line."""
+    request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: text/event-stream\r\n\r\n"
+    found = 0
+    tail = b""
+    with _connect(port) as connection:
+        started = perf_counter()
+        connection.sendall(request.encode())
+        while found < count:
+            data = connection.recv(1 << 18)
+            if not data:
+                raise RuntimeError("the answer was cut short")
+            # Text of events has its line ends escaped: a line of this kind begins nowhere else.
+            found += data.count(_DATA_LINE) + (tail + data[: len(_DATA_LINE) - 1]).count(_DATA_LINE)
+            tail = (tail + data)[1 - len(_DATA_LINE) :]
+        return Measurement(found, perf_counter() - started)
+
+
 def main() -> int:
     """Run one load and print what it took as JSON."""
     kind, port, *rest = sys.argv[1:]
     if kind == "appends":
         count, first = map(int, rest)
         taken = drive(int(port), [build_request(first + number) for number in range(count)])
-    else:
+    elif kind == "lines":
         taken = count_lines(int(port), rest[0])
+    else:
+        taken = count_frames(int(port), rest[0], int(rest[1]))
     print(json.dumps(taken))
     return 0
 

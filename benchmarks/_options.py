@@ -17,12 +17,22 @@ class Options:
     events: int
     smoke: bool
     json: bool
+    followers: int
 
 
 def parse(
-    argv: Sequence[str] | None, *, description: str | None, events: int, smoke_events: int
+    argv: Sequence[str] | None,
+    *,
+    description: str | None,
+    events: int,
+    smoke_events: int,
+    followers: int = 0,
+    smoke_followers: int = 0,
 ) -> Options:
-    """Read the command line. `events` is the default of one measurement."""
+    """Read the command line. `events` is the default of one measurement.
+
+    Where `followers` is given, there is an option for it.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--dsn",
@@ -36,6 +46,10 @@ def parse(
     parser.add_argument(
         "--events", type=_count, help=f"events of one measurement (default {events:,})"
     )
+    if followers:
+        parser.add_argument(
+            "--followers", type=_count, help=f"who follow at once (default {followers:,})"
+        )
     parser.add_argument(
         "--smoke", action="store_true", help="a few seconds to see that it works; no timings"
     )
@@ -48,6 +62,8 @@ def parse(
         events=given.events or (smoke_events if given.smoke else events),
         smoke=given.smoke,
         json=given.json,
+        followers=getattr(given, "followers", None)
+        or (smoke_followers if given.smoke else followers),
     )
 
 

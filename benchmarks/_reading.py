@@ -1,15 +1,19 @@
-"""What both read benchmarks measure: a filled log, and the library reading all of it."""
+"""What the read benchmarks share: a filled log, and all of it read by the library and by hand."""
 
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
+
+import asyncpg
 
 from eventstore import Append, EventData, EventStore
 
 from ._data import EVENT_TYPE, payload, stream_name
 from ._report import Measurement
 
+PAGE: Final = 500
+"""Rows of one fetch by hand."""
 _BATCH: Final = 500
 
 
@@ -28,6 +32,21 @@ async def read_library(store: EventStore, events: int) -> Measurement:
     started = perf_counter()
     async for _ in store.read(limit=events):
         count += 1
+    return checked(Measurement(count, perf_counter() - started), events)
+
+
+async def fetch_pages(
+    connection: asyncpg.Connection[Any], statement: str, events: int
+) -> Measurement:
+    """Fetch the log forward by hand, each page from behind the last position of the one before."""
+    count = position = 0
+    started = perf_counter()
+    while count < events:
+        rows = await connection.fetch(statement, position, events + 1, PAGE)
+        if not rows:
+            break
+        count += len(rows)
+        position = rows[-1][0]
     return checked(Measurement(count, perf_counter() - started), events)
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from time import perf_counter
-from typing import Any, Final
 
 import asyncpg
 
@@ -17,26 +15,10 @@ from eventstore import EventStore
 from eventstore.postgres.statements import statements
 
 from ._options import Options, parse
-from ._reading import checked, fill, read_library
-from ._report import Measurement, Row, print_report
+from ._reading import PAGE, fetch_pages, fill, read_library
+from ._report import Row, print_report
 from ._rounds import Contest, compete, run
 from ._server import Database, database
-
-PAGE: Final = 500
-
-
-async def _fetch_pages(
-    connection: asyncpg.Connection[Any], statement: str, events: int
-) -> Measurement:
-    count = position = 0
-    started = perf_counter()
-    while count < events:
-        rows = await connection.fetch(statement, position, events + 1, PAGE)
-        if not rows:
-            break
-        count += len(rows)
-        position = rows[-1][0]
-    return checked(Measurement(count, perf_counter() - started), events)
 
 
 async def _compare(options: Options, at: Database) -> list[Row]:
@@ -50,7 +32,7 @@ async def _compare(options: Options, at: Database) -> list[Row]:
                 against=f"asyncpg, {PAGE} rows a page",
                 target=0.6,
                 candidate=lambda events: read_library(store, events),
-                limit=lambda events: _fetch_pages(connection, statement, events),
+                limit=lambda events: fetch_pages(connection, statement, events),
             )
             return await compete([contest], options)
     finally:

@@ -40,6 +40,7 @@ class Source(Protocol):
 
     async def head(self) -> LogHead: ...
     async def page(self, scan: Scan, limit: int) -> list[RecordedEvent]: ...
+    async def news(self, after: int, limit: int) -> tuple[LogHead, list[RecordedEvent]]: ...
 
 
 class Feed:
@@ -149,16 +150,13 @@ class Feed:
             return
         if not self._ready.is_set():
             await self._begin()
-        while True:
-            # The head is asked for each time: it tells whether the log is still the same one.
-            head = await self.source.head()
+        head = None
+        while head is None or self.tail.head < head.position:
+            # The head comes with every page: it tells whether the log is still the same one.
+            head, events = await self.source.news(self.tail.head, self._size())
             if head.epoch != self.epoch or head.position < self.tail.head:
                 self._rewound(head)
                 return
-            if head.position == self.tail.head:
-                return
-            scan = log_scan(EventQuery(), after=self.tail.head, before=None, direction="forward")
-            events = await self.source.page(scan, self._size())
             self._size.read(events)
             self.tail.extend(events)
             self.waiters.wake(events)

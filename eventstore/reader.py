@@ -137,6 +137,12 @@ class LogReader:
         rows = await self._fetch(scan.statement, *scan.args(limit))
         return list(map(RecordedEvent._make, rows))
 
+    async def news(self, after: int, limit: int) -> tuple[LogHead, list[RecordedEvent]]:
+        """Read the head and the first events after a position, as of one moment."""
+        rows = await self._fetch("log_news", after, limit)
+        head = self._identity = LogHead(*rows[0][:3])
+        return head, sorted([RecordedEvent._make(row[3:]) for row in rows if row[3] is not None])
+
     async def pages(
         self, scan: Scan, limit: int | None = None
     ) -> AsyncGenerator[list[RecordedEvent]]:

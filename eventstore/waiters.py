@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from eventstore.core.events import RecordedEvent
 from eventstore.core.interest import Key, keys_of_event
+
+TICK: Final = 0.1
+"""Seconds to which the end of a timeout is rounded up, so that many who wait share a timer."""
 
 
 class Waiters:
@@ -16,24 +21,26 @@ class Waiters:
         """`head` gives the position up to which events have been told to `wake`."""
         self._head = head
         self._by_key: dict[Key, dict[asyncio.Future[int], None]] = {}
+        self._by_tick: dict[int, dict[asyncio.Future[int], None]] = {}
 
     async def wait(self, keys: Iterable[Key], timeout: float | None) -> int:  # noqa: ASYNC109
         """Wait for an event with one of these keys, or `timeout` seconds (None: for ever).
 
+        A timeout is up to 0.1 s longer.
+
         Gives a position up to which there is no such event: so a follower that was left alone
         while others were woken need not look at what it missed.
         """
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[int] = loop.create_future()
+        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         keys = list(keys)
         for key in keys:
             self._by_key.setdefault(key, {})[waiter] = None
-        timer = None if timeout is None else loop.call_later(timeout, self._time_out, waiter)
+        sharing = {} if timeout is None else self._sharing(timeout)
+        sharing[waiter] = None
         try:
             return await waiter
         finally:
-            if timer is not None:
-                timer.cancel()
+            sharing.pop(waiter, None)
             for key in keys:
                 self._forget(key, waiter)
 
@@ -52,6 +59,20 @@ class Waiters:
         for waiters in self._by_key.values():
             for waiter in waiters:
                 self._time_out(waiter)
+
+    def _sharing(self, timeout: float) -> dict[asyncio.Future[int], None]:
+        """Give those whose time is over at the same tick."""
+        loop = asyncio.get_running_loop()
+        tick = math.ceil((loop.time() + timeout) / TICK)
+        sharing = self._by_tick.get(tick)
+        if sharing is None:
+            sharing = self._by_tick[tick] = {}
+            loop.call_at(tick * TICK, self._end, tick)
+        return sharing
+
+    def _end(self, tick: int) -> None:
+        for waiter in self._by_tick.pop(tick):
+            self._time_out(waiter)
 
     def _time_out(self, waiter: asyncio.Future[int]) -> None:
         if not waiter.done():

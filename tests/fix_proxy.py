@@ -1,4 +1,4 @@
-"""A line to the database that a test can cut, or on which answers get lost."""
+"""A line to a server that a test can cut, or on which answers get lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Proxy:
 
     def __init__(self, server_dsn: str, room: Path) -> None:
         self._server = conninfo_to_dict(server_dsn)
-        self._socket = room / SOCKET
+        self.socket = room / SOCKET
         self._listener: asyncio.Server | None = None
         self._lines: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -35,7 +35,7 @@ class Proxy:
 
     async def listen(self) -> Self:
         """Take connections; `refuse` ends it."""
-        self._listener = await asyncio.start_unix_server(self._connected, self._socket)
+        self._listener = await asyncio.start_unix_server(self._connected, self.socket)
         return self
 
     async def refuse(self) -> None:
@@ -43,7 +43,7 @@ class Proxy:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-            self._socket.unlink(missing_ok=True)
+            self.socket.unlink(missing_ok=True)
 
     def cut(self) -> None:
         """Cut every line that there is."""
@@ -59,10 +59,15 @@ class Proxy:
         self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
     ) -> None:
         host, port = str(self._server["host"]), str(self._server.get("port") or 5432)
-        if host.startswith("/"):
-            server_in, server_out = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
-        else:
-            server_in, server_out = await asyncio.open_connection(host, int(port))
+        try:
+            if host.startswith("/"):
+                path = f"{host}/.s.PGSQL.{port}"
+                server_in, server_out = await asyncio.open_unix_connection(path)
+            else:
+                server_in, server_out = await asyncio.open_connection(host, int(port))
+        except OSError:  # there is no server now, and that is what the client is to see
+            client_out.transport.abort()
+            return
         if self._listener is None:  # it refuses since: `cut` has not seen this line
             client_out.transport.abort()
             server_out.transport.abort()
@@ -92,7 +97,7 @@ class Proxy:
 
 @asynccontextmanager
 async def new_proxy(server_dsn: str) -> AsyncIterator[Proxy]:
-    """Open a line to the database of `server_dsn`."""
+    """Open a line to the server that `server_dsn` names."""
     with new_room() as room:
         proxy = await Proxy(server_dsn, room).listen()
         try:

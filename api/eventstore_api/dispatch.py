@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from eventstore import EventStoreError, LimitExceeded, Limits
+from eventstore import EventStoreError, LimitExceeded, Limits, Unavailable
 from eventstore_api.headers import Headers
 from eventstore_api.parameters import decode
 from eventstore_api.problems import HttpError, problem
@@ -130,6 +130,8 @@ class Dispatcher:
             reply = Reply(*problem(error))
         except ClientGoneError:
             return
+        except asyncio.CancelledError:  # the service ends, and has waited long enough
+            reply = Reply(*problem(Unavailable("the service is shutting down")))
         except Exception:  # a fault of ours: it goes to the log whole, and to the client as a 500
             logger.exception("%s %s failed", method, path.decode("latin-1"))
             reply = Reply(*problem(HttpError("internal-error", "see the service's log")))
@@ -159,13 +161,16 @@ async def _send(reply: Reply, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": reply.body})
         return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    # An error from here on ends the connection without the last chunk, so that the client sees
-    # that the answer is cut short.
+    # What goes wrong from here on ends the connection without the last chunk, so that the client
+    # sees that the answer is cut short.
     try:
         async with _while_connected(receive), aclosing(reply.body) as chunks:
             async for chunk in chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
     except ClientGoneError:  # the rest would be read for nobody
+        return
+    except Unavailable as error:
+        logger.warning("an answer is cut short: %s", error)
         return
     await send({"type": "http.response.body", "body": b""})
 

@@ -87,9 +87,9 @@ class Parameters:
         value = self.one(name)
         return None if value is None else whole_number(value, f"query parameter {name}", low, high)
 
-    def limit(self, limits: Limits) -> int:
-        """Give the page size: 1 to the limit, 100 unless said."""
-        return self.integer("limit", 1, limits.page_events) or DEFAULT_LIMIT
+    def limit(self, limits: Limits) -> int | None:
+        """Give how many events are asked for: 1 to a page's limit, None unless said."""
+        return self.integer("limit", 1, limits.page_events)
 
     def direction(self) -> Literal["forward", "backward"]:
         """Give the direction of a read, forward unless said."""

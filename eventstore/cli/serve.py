@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import gc
 import ipaddress
 import json
 import logging
@@ -208,7 +207,7 @@ async def _serve(
     from eventstore.store import EventStore  # noqa: PLC0415
     from eventstore_api import create_app  # noqa: PLC0415
     from eventstore_api.cors import allow_origins  # noqa: PLC0415
-    from eventstore_api.server import Server, server_config  # noqa: PLC0415
+    from eventstore_api.server import Server, server_config, settle_process  # noqa: PLC0415
 
     store = EventStore(dsn, schema=schema)
     # Opened here and not in the lifespan, so that what is wrong is told in one line.
@@ -220,9 +219,7 @@ async def _serve(
             access_log=access_log,
             timeout_graceful_shutdown=GRACE,
         )
-        # What is alive now stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        settle_process()
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         logging.getLogger("eventstore").info(
             "serving %s (store %s, head %s) at %s - API at %s/docs",

@@ -257,7 +257,7 @@ class EventStoreClient:
         attempts = Attempts(call, self.url, self._retry_for)
         while True:
             try:
-                answer = await http.send(call.request(http), stream=stream)
+                answer = await _sent(http, call.request(http), stream=stream)
                 if answer.is_success:
                     return answer
                 await answer.aread()
@@ -265,3 +265,11 @@ class EventStoreClient:
             except httpx.TransportError as fault:
                 wait = attempts.lost(fault)
             await asyncio.sleep(wait)
+
+
+async def _sent(http: httpx.AsyncClient, request: httpx.Request, *, stream: bool) -> httpx.Response:
+    try:
+        return await http.send(request, stream=stream)
+    except AttributeError as fault:
+        # What anyio makes, on uvloop, of a connection that broke while it was made.
+        raise httpx.ReadError(str(fault), request=request) from fault

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable
+from itertools import islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -143,7 +146,9 @@ class History:
         was: the first difference is reported.
         """
         query = query or EventQuery()
-        due = (e for e in self._whole_log() if e.position > after and query.matches(e))
+        log = self._whole_log()
+        first = bisect_right(log, after, key=attrgetter("position"))
+        due = (event for event in islice(log, first, None) if query.matches(event))
         for number, event in enumerate(events, 1):
             expected = next(due, None)
             if event != expected:

@@ -16,8 +16,8 @@ FIRST: Final = 100
 class PageSize:
     """The size of one reader's pages, told by the events that it has read.
 
-    Only the first page can be larger than `PAGE_BYTES`, by as much as `FIRST` of the largest
-    events, and one that follows much smaller events: then by no more than four times as many.
+    A page is too large only where events are suddenly much larger than those of the page before,
+    and the next one is not.
     """
 
     def __init__(self, most: int) -> None:
@@ -33,7 +33,8 @@ class PageSize:
         if not page:
             return
         fits = PAGE_BYTES * len(page) // max(1, size_of(page))
-        self._next = max(1, min(fits, self._most, 4 * len(page)))
+        grown = max(self._next, 4 * len(page))
+        self._next = max(1, min(fits, self._most, grown))
 
 
 def size_of(page: Sequence[RecordedEvent]) -> int:

@@ -9,7 +9,7 @@ from typing import Final
 
 logger: Final = logging.getLogger("eventstore.notifier")
 
-INTERVAL: Final = 0.01
+INTERVAL: Final = 0.005
 """Seconds between two notifications; what is stored in between shares the next one."""
 RETRY: Final = 1.0
 """Seconds until one that could not be sent is sent again."""

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from eventstore import EventData, EventStore, RecordedEvent
+from eventstore import EventData, EventStore, RecordedEvent, Unavailable
 from eventstore.core.reads import Scan
 from eventstore_api.dispatch import Dispatcher
 from tests.api.rest import NDJSON, append, appended, events_of, head, problem, request_scope
@@ -111,3 +111,39 @@ async def test_nothing_more_is_read_for_a_client_that_has_gone(
     )
     assert b"".join(chunks).count(b"\n") <= 2000
     assert len(pages) <= 3
+
+
+def fail_at_page(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database be away when a page with that number is read."""
+    read_page = EventStore.page
+    pages = 0
+
+    async def page(store: EventStore, scan: Scan, limit: int) -> list[RecordedEvent]:
+        nonlocal pages
+        pages += 1
+        if pages == number:
+            raise Unavailable("the database cannot be reached")
+        return await read_page(store, scan, limit)
+
+    monkeypatch.setattr(EventStore, "page", page)
+
+
+async def test_what_cannot_be_read_at_all_is_refused_as_elsewhere(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await appended(http, "order-1", 3)
+    fail_at_page(1, monkeypatch)
+    problem(await http.get("/events", headers=ACCEPT), 503, "unavailable")
+
+
+async def test_lines_that_break_off_are_seen_to_and_are_one_line_in_the_log(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = address
+    async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
+        await appended(http, "order-1", 1500)
+        fail_at_page(2, monkeypatch)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get("/events", headers=ACCEPT)
+    assert "an answer is cut short: the database cannot be reached" in caplog.text
+    assert not [record for record in caplog.records if record.exc_info]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -95,6 +96,16 @@ async def test_when_the_database_is_gone_everything_says_to_try_again(
     assert await head(http) == 2
 
 
+async def test_what_is_malformed_is_refused_without_a_look_at_the_database(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.unreachable():
+        for bad in ("after=x", "before=x", "limit=0", "direction=up", "unknown=1"):
+            for path in ("/events", "/streams/order-1"):
+                problem(await http.get(f"{path}?{bad}"), 400, "malformed-request")
+        problem(await http.get("/events/none"), 422, "invalid-request")
+
+
 @pytest.mark.parametrize("expected", [None, "k"])
 async def test_an_append_over_a_short_outage_is_stored_once(
     http: httpx.AsyncClient, connection: Pg, database: Database, expected: str | None
@@ -136,6 +147,31 @@ async def test_an_append_whose_line_breaks_for_long_says_that_its_outcome_is_unk
         assert again.status_code in (200, 201)
         assert again.json()["event_ids"] == body["event_ids"]
         assert await head(http) == 1
+
+
+async def test_an_append_that_outlasts_the_service_has_an_unknown_outcome(
+    http: httpx.AsyncClient, connection: Pg, database: Database
+) -> None:
+    event_id = str(uuid.uuid4())
+    async with connection.transaction():
+        await connection.execute("SELECT FROM eventstore.log FOR UPDATE")
+        body = {"type": "T", "id": event_id}
+        appending = asyncio.create_task(http.post("/streams/order-1", json=body))
+        await database.append_waits()
+        appending.cancel()  # as uvicorn does when its time to end in order is over
+        members = problem(await appending, 503, "outcome-unknown")
+    assert members["event_ids"] == [event_id]
+
+
+async def test_a_read_that_outlasts_the_service_is_to_be_tried_again(
+    http: httpx.AsyncClient, connection: Pg, database: Database
+) -> None:
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE eventstore.events")
+        reading = asyncio.create_task(http.get("/events?type=T"))
+        await database.append_waits()
+        reading.cancel()
+        problem(await reading, 503, "unavailable")
 
 
 async def test_an_append_that_found_no_database_was_not_stored(

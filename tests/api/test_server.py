@@ -70,3 +70,17 @@ async def test_closing_sends_what_is_held_first() -> None:
 
     assert transport.written == [b"head"]
     assert one_write.is_closing()
+
+
+async def test_a_head_is_not_sent_to_a_client_that_has_gone() -> None:
+    transport, one_write = _pair()
+    faults: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+
+    one_write.write(b"head")
+    transport.close()
+    await _next_turn()
+
+    loop.set_exception_handler(None)
+    assert faults == []

@@ -26,6 +26,40 @@ ROWS = {
     ],
     "read_library": [("read forward, event by event", "asyncpg, 500 rows a page", 0.6)],
     "read_rest": [("NDJSON over HTTP", "the library read", 0.4)],
+    "catch_up": [
+        ("follow, library, event by event", "asyncpg, 500 rows a page", 0.6),
+        ("follow, SSE over HTTP", "asyncpg, 500 rows a page", 0.25),
+    ],
+}
+FIGURES = {
+    "follow_latency": [
+        (f"{way}, {rate} appends/s", figure)
+        for way in (
+            "SSE, same process",
+            "SSE, other process",
+            "library, same process",
+            "library, other process",
+        )
+        for rate in ("20", "200", "1,000")
+        for figure in ("p50", "p99", "max", "p50 from acknowledged", "p99 from acknowledged")
+    ],
+    "followers": [
+        ("20 follow", "connections that listen"),
+        ("20 follow", "processor while idle"),
+        ("20 follow", "memory a follower"),
+        *[
+            (f"{who}, 200 appends/s", figure)
+            for who in (
+                "20 follow a stream each",
+                "1 follow a stream each",
+                "1 follow the log",
+                "20 follow the log",
+            )
+            for figure in ("p50", "p99")
+        ],
+        ("20 follow the log, one append at a time", "fan-out"),
+        ("20 follow the log, 50 at once", "fan-out"),
+    ],
 }
 
 
@@ -58,6 +92,29 @@ def test_a_benchmark_gives_all_its_rows_and_leaves_nothing(
         assert row["limit_per_second"] > 0
         assert 0 < row["ratio_min"] <= row["ratio"] <= row["ratio_max"]
         assert (row["p50_ms"] is not None) is name.startswith("append")
+    assert_nothing_is_left(dsn)
+
+
+@pytest.mark.one_postgres
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_benchmark_gives_all_its_figures_and_leaves_nothing(
+    name: str, new_database: NewDatabase
+) -> None:
+    dsn = new_database()
+    done = run(name, "--smoke", "--json", "--dsn", dsn)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert [(figure["what"], figure["figure"]) for figure in figures] == FIGURES[name]
+    for figure in figures:
+        if figure["figure"] in ("p50", "p99", "max", "fan-out"):
+            assert figure["value"] > 0
+            assert figure["limit"] > 0
+        if figure["figure"] == "connections that listen":
+            assert figure["value"] == 1
+    assert_nothing_is_left(dsn)
+
+
+def assert_nothing_is_left(dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         left = connection.execute(
             "SELECT nspname FROM pg_namespace WHERE nspname = 'eventstore_bench' UNION ALL "
@@ -88,9 +145,9 @@ def test_a_schema_that_is_there_is_dropped_only_when_told(new_database: NewDatab
     assert run("read_library", "--smoke", "--dsn", dsn, "--drop").returncode == 0
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [*ROWS, *FIGURES])
 def test_help_says_what_is_measured(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0, done.stderr
     assert "--smoke" in done.stdout
-    assert "library" in done.stdout.lower() or "rest" in done.stdout.lower()
+    assert any(face in done.stdout.lower() for face in ("library", "rest", "sse"))

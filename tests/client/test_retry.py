@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import socket
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol
 
 import httpx
@@ -178,8 +182,44 @@ async def test_something_else_behind_the_url_is_told(client: Opener, body: bytes
             await store.append("a", EventData("T"))
 
 
+async def test_what_anyio_makes_of_a_line_that_breaks_is_a_lost_line() -> None:
+    script = Script(AttributeError("of a connection that broke while it was made"))
+    async with _async(script, 30) as store:
+        await store.append("a", EventData("T"))
+    assert len(script.requests) == 2
+
+
 def test_delays_double_up_to_a_limit_and_are_spread() -> None:
     longest = [delay for delay, _ in zip(delays(lambda _, high: high), range(9), strict=False)]
     assert longest[:3] == [FIRST_DELAY * 1.5, FIRST_DELAY * 3, FIRST_DELAY * 6]
     assert longest[-1] == LONGEST_DELAY * 1.5
     assert next(delays(lambda low, _: low)) == FIRST_DELAY * 0.5
+
+
+@contextmanager
+def resetting() -> Iterator[str]:
+    """A server that ends every connection without a goodbye, as soon as it is made."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+
+        def reset() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    no_goodbye = struct.pack("ii", 1, 0)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_goodbye)
+                    connection.close()
+
+        thread = threading.Thread(target=reset)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+async def test_a_connection_that_breaks_while_it_is_made_is_a_lost_one() -> None:
+    with resetting() as url:
+        async with EventStoreClient(url, retry_for=0) as store:
+            for _ in range(60):  # of a hundred connections one breaks in that very moment
+                tries = [store.head() for _ in range(8)]
+                found = await asyncio.gather(*tries, return_exceptions=True)
+                assert {type(error) for error in found} == {Unavailable}

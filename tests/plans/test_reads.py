@@ -93,6 +93,14 @@ async def test_what_a_filter_leaves_out_is_read_but_never_more(
             assert count <= 100
 
 
+@pytest.mark.parametrize("after", [0, EVENTS // 2, EVENTS - 10, EVENTS])
+async def test_a_look_for_news_touches_what_it_gives(touched: Touched, after: int) -> None:
+    count, rows = await touched(statements()["log_news"], after, LIMIT)
+    assert count <= few(rows)
+    assert {row["head"] for row in rows} == {EVENTS}
+    assert len(rows) == max(1, min(LIMIT, EVENTS - after))
+
+
 async def test_look_ups_touch_next_to_nothing(touched: Touched) -> None:
     for name, arguments in (
         ("log_head", ()),

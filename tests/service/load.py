@@ -18,6 +18,7 @@ from typing import Any, Final
 import httpx
 
 from eventstore.core.append import Appended
+from eventstore.core.backoff import delays
 from tests.service.running import DEADLINE
 
 HOT: Final = 3
@@ -26,6 +27,16 @@ ANSWERED: Final = (200, 201, 412)
 GONE: Final = (httpx.TransportError, AttributeError)
 """What the client raises when the service dies. AttributeError: of a connection that broke in the
 very moment in which it was made, and that has no peer any more (anyio)."""
+
+
+async def ticks(per_second: float) -> AsyncIterator[None]:
+    """Tick by the clock; the ticks that were missed come at once."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        yield
+        due += 1 / per_second
+        await asyncio.sleep(due - loop.time())
 
 
 @dataclass
@@ -59,38 +70,41 @@ class Load:
         self.news = asyncio.Event()
         """Set whenever something was answered."""
         self._ending = False
+        self._heads: dict[str, int] = {}
         self._marks = first_mark
         self._random = random.Random(seed)
 
-    def _request(self, worker: int) -> Request:
+    def request(self, worker: int) -> Request:
         """Make up an append."""
         kind = self._random.choice(["plain", "key", "key", "ids", "several", "expected", "cold"])
         hot = f"hot-{self._random.randrange(HOT)}"
         key = {"idempotency-key": str(uuid.UUID(int=self._random.getrandbits(128)))}
         if kind == "plain":
-            return self._events(hot, {}, 1)
+            return self.events(hot, {}, 1)
         if kind == "cold":
-            return self._events(f"cold-{self._marks}", key | {"if-none-match": "*"}, 2)
+            return self.events(f"cold-{self._marks}", key | {"if-none-match": "*"}, 2)
         if kind == "expected":
-            revision = self._random.randrange(40)
-            return self._events(f"own-{worker}", key | {"if-match": f'"{revision}"'}, 1)
+            head = self._heads.get(f"own-{worker}", 0)
+            revision = max(0, head + self._random.choice([-1, 0, 0, 1]))
+            return self.events(f"own-{worker}", key | {"if-match": f'"{revision}"'}, 1)
         if kind == "ids":
-            made = self._events(hot, {}, 3)
+            made = self.events(hot, {}, 3)
             assert isinstance(made.body, list)
             for event in made.body:
                 event["id"] = str(uuid.UUID(int=self._random.getrandbits(128)))
             return made
         if kind == "several":
-            parts = [self._events(name, {}, 2) for name in (hot, f"own-{worker}")]
+            parts = [self.events(name, {}, 2) for name in (hot, f"own-{worker}")]
             appends = [
                 {"stream": name, "events": part.body}
                 for name, part in zip((hot, f"own-{worker}"), parts, strict=True)
             ]
             marks = [mark for part in parts for mark in part.marks]
             return Request("/appends", {"appends": appends}, key, marks)
-        return self._events(hot, key, self._random.randint(1, 20))
+        return self.events(hot, key, self._random.randint(1, 20))
 
-    def _events(self, stream: str, headers: dict[str, str], count: int) -> Request:
+    def events(self, stream: str, headers: dict[str, str], count: int) -> Request:
+        """Make up an append of so many events."""
         marks = list(range(self._marks, self._marks + count))
         self._marks += count
         events = [{"type": "Marked", "data": {"mark": mark, "fill": "x" * 50}} for mark in marks]
@@ -103,6 +117,8 @@ class Load:
         if answer.status_code in (200, 201):
             replayed = answer.status_code == 200
             for one in body.get("appends", [body]):
+                head = max(one["revision"], self._heads.get(one["stream"], 0))
+                self._heads[one["stream"]] = head
                 self.told.append(
                     Appended(
                         one["stream"],
@@ -147,7 +163,7 @@ class Load:
 
     async def _work(self, http: httpx.AsyncClient, worker: int) -> None:
         while not self._ending:
-            request = self._request(worker)
+            request = self.request(worker)
             try:
                 answer = await self._send(http, request)
             except GONE:
@@ -176,6 +192,38 @@ class Load:
                 if not self.note(request, answer):
                     self.unanswered.append(request)
         return len(self.told) - before
+
+    async def write(
+        self, http: httpx.AsyncClient, worker: int, per_second: float, over: asyncio.Event
+    ) -> None:
+        """Append so many times a second until it is over; some appends are sent again."""
+        async for _ in ticks(per_second):
+            if over.is_set():
+                return
+            request = self.request(worker)
+            stored = await self.settle(http, request)
+            if stored and request.can_be_repeated and self._random.random() < 0.2:
+                assert await self.settle(http, request), "refused, though it is stored"
+
+    async def settle(self, http: httpx.AsyncClient, request: Request) -> bool:
+        """Send an append until it is known what became of it; tell whether it is stored.
+
+        One that cannot be sent again is sent once, and may stay unknown.
+        """
+        for delay in delays():
+            try:
+                answer = await self._send(http, request)
+            except GONE:
+                settled = False
+            else:
+                settled = self.note(request, answer)
+            if settled:
+                return answer.is_success
+            if not request.can_be_repeated:
+                self.unknown += request.marks
+                return False
+            await asyncio.sleep(delay)
+        raise AssertionError("delays never end")
 
     async def _poll(self, http: httpx.AsyncClient) -> None:
         """Read the log on from where the last poll ended, whenever something was answered."""

@@ -136,6 +136,7 @@ def until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.01)  # who asks without a pause keeps the machine from what is asked for
 
 
 def facts(data_dir: Path) -> dict[str, Any]:

@@ -37,6 +37,13 @@ def test_one_event_that_is_larger_than_a_page_is_read_alone() -> None:
     assert size() == 1
 
 
+def test_a_short_page_says_nothing_of_the_size_of_events() -> None:
+    size = PageSize(1_000)
+    for count in (100, 400, 1):
+        size.read(page(count, 200))
+    assert size() == 1_000
+
+
 def test_no_more_is_asked_for_than_is_wanted() -> None:
     assert PageSize(1_000)(7) == 7
     assert PageSize(10)() == 10

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
-from eventstore import EventStore
-from eventstore.core.append import EncodedAppend
+from eventstore import Appended, EventStore, OutcomeUnknown
+from eventstore.core.append import AppendRequest, EncodedAppend
 from eventstore.core.revisions import revision_code
 from eventstore.core.streams import check_stream_name
 from eventstore_api.cloudevents import decode_cloudevents
@@ -58,7 +59,7 @@ class AppendRoutes:
         else:
             events = decode_cloudevents(body, store.limits, batch=kind == CLOUDEVENTS)
         made = store.request([EncodedAppend(request.name, expected, events)], idempotency_key=key)
-        [appended] = await store.append_request(made)
+        [appended] = await _stored(store, made)
         answer = {
             **_headers(appended.position, store.epoch, replayed=appended.replayed),
             "etag": f'"{appended.revision}"',
@@ -85,7 +86,7 @@ class AppendRoutes:
         body = await request.body(body_limit(store.limits))
         appends, condition = decode_appends(body, store.limits)
         made = store.request(appends, condition=condition, idempotency_key=key)
-        appended = await store.append_request(made)
+        appended = await _stored(store, made)
         replayed = all(one.replayed for one in appended)
         position = max(one.position for one in appended)
         out = AppendsOut([appended_out(one) for one in appended], position)
@@ -94,6 +95,14 @@ class AppendRoutes:
             _headers(position, store.epoch, replayed=replayed),
             to_json(out),
         )
+
+
+async def _stored(store: EventStore, request: AppendRequest) -> tuple[Appended, ...]:
+    """Append. A service that ends, and has waited long enough, does not know what becomes of it."""
+    try:
+        return await store.append_request(request)
+    except asyncio.CancelledError:
+        raise OutcomeUnknown(tuple(request.event_ids)) from None
 
 
 def _headers(position: int, epoch: int, *, replayed: bool) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from urllib.parse import parse_qsl, urlencode
 
-from eventstore import EventQuery, EventStore, NotFound, Unavailable
+from eventstore import EventQuery, EventStore, NotFound, RecordedEvent, Unavailable
 from eventstore.core.reads import END, Scan, log_scan, stream_scan
 from eventstore_api.cloudevents import cloudevents_json
 from eventstore_api.dispatch import Reply, Request
@@ -21,7 +21,7 @@ from eventstore_api.headers import (
     last_event_id,
     negotiate,
 )
-from eventstore_api.parameters import Parameters
+from eventstore_api.parameters import DEFAULT_LIMIT, Parameters
 from eventstore_api.problems import HttpError
 from eventstore_api.sse import HEADERS, SSE, stream
 from eventstore_api.wire import ndjson, page_json
@@ -50,6 +50,7 @@ class ReadRoutes:
             before=parameters.integer("before", 0, END),
             direction=parameters.direction(),
         )
+        limit = parameters.limit(store.limits)
         form = negotiate(request.headers, _OFFERED)
         await check_event_position(store, request.headers)
         query = EventQuery(streams=[request.name])
@@ -65,7 +66,7 @@ class ReadRoutes:
         headers = {"content-type": form, "etag": f'"{head}"', **_CACHING, **_applied(waits, wait)}
         if knows(request.headers, headers["etag"]):
             return Reply(304, {**_CACHING, "etag": headers["etag"]}, b"")
-        return await self._reply(request, parameters, scan.up_to(head), head, headers)
+        return await self._reply(request, limit, scan.up_to(head), head, headers)
 
     async def read_log(self, request: Request) -> Reply:
         """Read the log between two positions, filtered."""
@@ -80,6 +81,7 @@ class ReadRoutes:
             before=parameters.integer("before", 0, END),
             direction=parameters.direction(),
         )
+        limit = parameters.limit(store.limits)
         form = negotiate(request.headers, _OFFERED)
         if form == SSE:
             await check_event_position(store, request.headers)
@@ -91,7 +93,7 @@ class ReadRoutes:
         head = (await check_event_position(store, request.headers)) or (await store.head()).position
         headers = {"content-type": form, **_CACHING, **_applied(waits, wait)}
         headers["event-position"] = f"{head};epoch={store.epoch}"
-        return await self._reply(request, parameters, scan.up_to(head), head, headers)
+        return await self._reply(request, limit, scan.up_to(head), head, headers)
 
     async def _follow(
         self,
@@ -153,16 +155,18 @@ class ReadRoutes:
     async def _reply(
         self,
         request: Request,
-        parameters: Parameters,
+        limit: int | None,
         scan: Scan,
         head: int,
         headers: dict[str, str],
     ) -> Reply:
         store = self._store()
-        limit = parameters.limit(store.limits)
         if headers["content-type"] == NDJSON:
-            wanted = None if parameters.one("limit") is None else limit
-            return Reply(200, headers, _lines(store, scan, wanted))
+            pages = store.pages(scan, limit)
+            # Before anything is said: what cannot be read at all is refused as elsewhere.
+            first: list[RecordedEvent] = await anext(pages, [])
+            return Reply(200, headers, _lines(first, pages))
+        limit = limit or DEFAULT_LIMIT
         events, more = await store.page_within(scan, limit)
         if more and events and not (rest := scan.behind(events[-1])).is_empty:
             headers["link"] = _next_link(request, rest)
@@ -175,8 +179,12 @@ def _applied(waits: bool, seconds: int) -> dict[str, str]:
     return {"preference-applied": f"wait={seconds}"} if waits else {}
 
 
-async def _lines(store: EventStore, scan: Scan, limit: int | None) -> AsyncGenerator[bytes]:
-    async for page in store.pages(scan, limit):
+async def _lines(
+    first: list[RecordedEvent], rest: AsyncIterator[list[RecordedEvent]]
+) -> AsyncGenerator[bytes]:
+    if first:
+        yield ndjson(first)
+    async for page in rest:
         yield ndjson(page)
 
 

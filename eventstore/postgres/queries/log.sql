@@ -11,6 +11,20 @@ SELECT outcome, first_revision, revision, position, facts::text
 SELECT l.store_id, l.epoch, coalesce((SELECT max(e.position) FROM eventstore.events AS e), 0) AS head
   FROM eventstore.log AS l;
 
+-- name: log_news
+-- $1: position, $2: limit. The head and the events after a position, as of one moment: a row for
+-- each event, or one without an event. They are sorted here only to be cut off: by contract they
+-- come in any order, so that large events are not sorted twice.
+SELECT l.store_id, l.epoch, coalesce((SELECT max(e.position) FROM eventstore.events AS e), 0) AS head,
+       n.*
+  FROM eventstore.log AS l
+  LEFT JOIN LATERAL (
+        SELECT e.position, e.stream_name, e.revision, e.event_id, e.event_type,
+               e.data::text, e.metadata::text, e.tags, e.recorded_at
+          FROM eventstore.events AS e
+         WHERE e.position > $1
+         ORDER BY e.position LIMIT $2) AS n ON true;
+
 -- name: log_forward
 SELECT e.position, e.stream_name, e.revision, e.event_id, e.event_type,
        e.data::text, e.metadata::text, e.tags, e.recorded_at
