@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -49,8 +49,13 @@ class Runner:
         checkpoint: int,
         epoch: int,
         crashes: int = 0,
+        on_moved: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`crashes` counts owners of this partition that ended without a word, at `checkpoint`."""
+        """Plan to run.
+
+        `crashes` counts owners of this partition that ended without a word at `checkpoint`;
+        `on_moved` is told of every checkpoint that is written.
+        """
         self.place = place
         self.checkpoint = checkpoint
         self._store = store
@@ -59,6 +64,7 @@ class Runner:
         self._projection = writer.projection
         self._epoch = epoch
         self._crashes = crashes
+        self._on_moved = on_moved
         self._stopping = False
         self._to_retry: dict[str, int] = {}
 
@@ -128,6 +134,7 @@ class Runner:
                         await self._write_one_by_one(connection, events)
                     await self._writer.write(connection, self.place, events, position)
                 self.checkpoint = position
+                self._on_moved(position)
                 return
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 await self._wait(error, next(waits))
@@ -159,6 +166,7 @@ class Runner:
                         break
                     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                         await self._wait(error, next(waits))
+                self._on_moved(self.checkpoint)
                 if failed is not None:
                     return
 

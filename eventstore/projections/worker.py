@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -15,7 +15,9 @@ import asyncpg
 from eventstore.core.projection import Projection
 from eventstore.core.streams import partition_of
 from eventstore.postgres.connection import Connection
+from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.statements import statements
+from eventstore.progress import progress_channel
 from eventstore.projections.connection import read_json_as_values
 from eventstore.projections.registry import register
 from eventstore.projections.runner import Runner
@@ -67,13 +69,20 @@ class Worker:
             async with pool.acquire() as connection:
                 for projection in self._projections:
                     await register(connection, projection, schema=self._store.schema)
+            notify = statements(self._store.schema)["notify"]
+            channel = progress_channel(self._store.schema)
+            notifier = Notifier(lambda payload: pool.fetch(notify, channel, payload))
+            notifier.start()
             shares = [
-                Share(self._store, pool, projection, owner=self.name)
+                Share(self._store, pool, projection, owner=self.name, on_moved=notifier.stored)
                 for projection in self._projections
             ]
-            async with asyncio.TaskGroup() as tasks:
-                for share in shares:
-                    tasks.create_task(share.run(self._stopping), name=f"share of {share}")
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for share in shares:
+                        tasks.create_task(share.run(self._stopping), name=f"share of {share}")
+            finally:
+                await notifier.close()
 
 
 class Share:
@@ -86,11 +95,13 @@ class Share:
         projection: Projection,
         *,
         owner: str,
+        on_moved: Callable[[int], None],
     ) -> None:
         self._store = store
         self._pool = pool
         self._projection = projection
         self._owner = owner
+        self._on_moved = on_moved
         self._sql = statements(store.schema)
         self._running: dict[int, tuple[Runner, asyncio.Task[None]]] = {}
 
@@ -146,6 +157,7 @@ class Share:
             checkpoint=row["checkpoint"],
             epoch=row["epoch"],
             crashes=row["crashes"],
+            on_moved=self._on_moved,
         )
         task = asyncio.create_task(runner.run(), name=f"{self} partition {place.partition}")
         self._running[place.partition] = runner, task

@@ -29,3 +29,27 @@ SELECT v.serving FROM eventstore.projection_versions AS v WHERE v.projection = $
 -- name: projection_retrying
 SELECT f.stream_name, f.position FROM eventstore.projection_failures AS f
  WHERE f.projection = $1 AND f.version = $2 AND f.state = 'retrying';
+
+-- name: projection_standings
+-- $1: projections. The versions that serve.
+SELECT v.projection, v.state, v.reason,
+       array_agg(p.checkpoint ORDER BY p.partition),
+       bool_and(coalesce(p.leased_until >= clock_timestamp(), false))
+  FROM eventstore.projection_versions AS v
+  JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
+ WHERE v.serving AND v.projection = ANY ($1::text[])
+ GROUP BY v.projection, v.state, v.reason;
+
+-- name: projection_parked
+-- $1: projections, $2: streams. Which of them are held back, why, and whether they are tried again.
+SELECT f.projection, f.stream_name, f.revision, f.error, f.state = 'retrying'
+  FROM eventstore.projection_versions AS v
+  JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
+ WHERE v.serving AND v.projection = ANY ($1::text[])
+   AND f.stream_name = ANY ($2::text[]) AND f.state <> 'skipped';
+
+-- name: positions_of
+-- $1: streams, $2: revisions. Where those events are, if they are stored.
+SELECT e.stream_name, e.revision, e.position
+  FROM unnest($1::text[], $2::bigint[]) AS w(stream_name, revision)
+  JOIN eventstore.events AS e ON e.stream_name = w.stream_name AND e.revision = w.revision;
