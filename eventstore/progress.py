@@ -8,9 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from eventstore.core.errors import EventStoreError, InvalidInput, Unavailable
-from eventstore.core.progress import Parked, Standing, Wait, too_late, verdict
-from eventstore.core.streams import check_stream_name
+from eventstore.core.errors import EventStoreError, Unavailable
+from eventstore.core.progress import Parked, Standing, Wait, too_late, verdict, wait_of
 
 logger: Final = logging.getLogger("eventstore.progress")
 
@@ -76,7 +75,7 @@ class Progress:
         StreamParked at once where waiting is in vain, and ProjectionBehind after `timeout`
         seconds (default 5; 0: only look).
         """
-        wait = _wait(projection, position, stream, revision)
+        wait = wait_of(projection, position=position, stream=stream, revision=revision)
         loop = asyncio.get_running_loop()
         began = loop.time()
         waiter: asyncio.Future[int] = loop.create_future()
@@ -119,8 +118,7 @@ class Progress:
             return
         names = sorted({wait.projection for wait in waiting.values()})
         standings = {
-            row[0]: Standing(row[0], row[1], row[2], tuple(row[3]), row[4])
-            for row in await self._fetch("projection_standings", names)
+            row[0]: Standing.of(row) for row in await self._fetch("projection_standings", names)
         }
         self._standings.update(standings)
         streams = sorted({w.stream_name for w in waiting.values() if w.stream_name is not None})
@@ -157,18 +155,6 @@ class Progress:
             waiting[waiter] = wait._replace(position=position)
             if waiter in self._waiting:
                 self._waiting[waiter] = waiting[waiter]
-
-
-def _wait(projection: str, position: int | None, stream: str | None, revision: int | None) -> Wait:
-    if position is not None and stream is None and revision is None:
-        if position < 0:
-            raise InvalidInput(f"a position is 0 or more: {position}")
-        return Wait(projection, position)
-    if position is None and stream is not None and revision is not None:
-        if revision < 0:
-            raise InvalidInput(f"a revision is 0 or more: {revision}")
-        return Wait(projection, None, check_stream_name(stream), revision)
-    raise InvalidInput("wait for a position, or for a stream and a revision")
 
 
 def _fail(waiter: asyncio.Future[int], error: EventStoreError) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from eventstore.appender import LANES, Appender
+from eventstore.catalog import ProjectionCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.errors import EventStoreError, Unavailable
@@ -216,6 +217,11 @@ class EventStore(LogReader):
             listener.start()
             self._feed, self._progress, self._listener = feed, progress, listener
         return self._feed
+
+    @property
+    def projections(self) -> ProjectionCatalog:
+        """What projections there are, how far they are, and what operators can do about it."""
+        return ProjectionCatalog(self._fetch)
 
     async def wait_for(
         self,

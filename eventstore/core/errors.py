@@ -246,6 +246,7 @@ class ProjectionBehind(EventStoreError, TimeoutError):
             + (f"moving at {events_per_second:.0f} events/s" if is_run else "and no worker runs it")
         )
         self.projection = projection
+        self.wanted = wanted
         self.checkpoint = checkpoint
         self.events_per_second = events_per_second
         self.is_run = is_run
@@ -254,6 +255,7 @@ class ProjectionBehind(EventStoreError, TimeoutError):
     def facts(self) -> dict[str, Any]:
         return {
             "projection": self.projection,
+            "wanted": self.wanted,
             "checkpoint": self.checkpoint,
             "events_per_second": round(self.events_per_second, 1),
             "is_run": self.is_run,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from eventstore.core.errors import (
     EventStoreError,
+    InvalidInput,
     NotFound,
     ProjectionBehind,
     ProjectionStopped,
     StreamParked,
 )
-from eventstore.core.streams import partition_of
+from eventstore.core.streams import check_stream_name, partition_of
 
 
 class Standing(NamedTuple):
@@ -23,6 +25,12 @@ class Standing(NamedTuple):
     checkpoints: tuple[int, ...]
     is_run: bool
     """Whether every partition has a runner now."""
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Standing:
+        """Read a row of `projection_standings`."""
+        projection, state, reason, checkpoints, is_run = row
+        return cls(projection, state, reason, tuple(checkpoints), is_run)
 
     @property
     def checkpoint(self) -> int:
@@ -57,6 +65,21 @@ class Wait(NamedTuple):
         if self.stream_name is None:
             return f"position {self.position}"
         return f"revision {self.revision} of stream {self.stream_name!r}"
+
+
+def wait_of(
+    projection: str, *, position: int | None, stream: str | None, revision: int | None
+) -> Wait:
+    """Say what is waited for: a position, or a stream and a revision. Raises InvalidInput."""
+    if position is not None and stream is None and revision is None:
+        if position < 0:
+            raise InvalidInput(f"a position is 0 or more: {position}")
+        return Wait(projection, position)
+    if position is None and stream is not None and revision is not None:
+        if revision < 0:
+            raise InvalidInput(f"a revision is 0 or more: {revision}")
+        return Wait(projection, None, check_stream_name(stream), revision)
+    raise InvalidInput("wait for a position, or for a stream and a revision")
 
 
 def verdict(

@@ -74,6 +74,7 @@ def test_a_wait_that_took_too_long_says_how_far_it_is() -> None:
     assert "revision 3 of stream 'a'" in str(told)
     assert told.facts == {
         "projection": "orders",
+        "wanted": "revision 3 of stream 'a'",
         "checkpoint": 4,
         "events_per_second": 50.0,
         "is_run": True,

@@ -53,3 +53,35 @@ SELECT f.projection, f.stream_name, f.revision, f.error, f.state = 'retrying'
 SELECT e.stream_name, e.revision, e.position
   FROM unnest($1::text[], $2::bigint[]) AS w(stream_name, revision)
   JOIN eventstore.events AS e ON e.stream_name = w.stream_name AND e.revision = w.revision;
+
+-- name: projection_statuses
+-- $1: a projection, NULL for all.
+SELECT s.projection, s.version, s.serving, s.state, s.reason, s.checkpoint, s.head, s.lag_events,
+       extract(epoch FROM s.lag_time)::double precision, s.partitions, s.leased_partitions,
+       s.parked_streams, s.skipped_events, s.moved_at, s.tables
+  FROM eventstore.projection_status AS s
+ WHERE $1::text IS NULL OR s.projection = $1
+ ORDER BY s.projection, s.version;
+
+-- name: projection_parked_streams
+-- $1: projection, $2: limit.
+SELECT f.stream_name, f.revision, f.position, f.state, f.error, f.attempts, f.failed_at
+  FROM eventstore.projection_versions AS v
+  JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
+ WHERE v.serving AND v.projection = $1 AND f.state <> 'skipped'
+ ORDER BY f.position LIMIT $2;
+
+-- name: projection_pause
+SELECT eventstore.pause_projection($1);
+
+-- name: projection_resume
+SELECT eventstore.resume_projection($1);
+
+-- name: projection_retry
+SELECT eventstore.retry_parked($1, $2);
+
+-- name: projection_skip
+SELECT eventstore.skip_parked($1, $2);
+
+-- name: projection_position
+SELECT eventstore.projection_position($1, $2);
