@@ -1,5 +1,6 @@
 """A PostgreSQL-native event store: dense positions in commit order, exact retries, plain SQL."""
 
+from eventstore.app import App
 from eventstore.catalog import ParkedStream, ProjectionCatalog, ProjectionStatus
 from eventstore.core.append import Append, Appended
 from eventstore.core.errors import (
@@ -32,6 +33,7 @@ __all__ = [
     "ANY",
     "NO_STREAM",
     "STREAM_EXISTS",
+    "App",
     "Append",
     "AppendCondition",
     "AppendRefused",

@@ -9,6 +9,7 @@ import asyncpg
 
 from eventstore.core.errors import DefinitionChanged
 from eventstore.core.projection import Projection
+from eventstore.postgres.errors import translate
 from eventstore.postgres.statements import statements
 from eventstore.projections.connection import Connection
 from eventstore.projections.tables import ReadTable
@@ -18,7 +19,8 @@ async def register(connection: Connection, projection: Projection, *, schema: st
     """Make a version known and create its tables; tell whether it was new.
 
     All or nothing, and safe to call from any number of workers at once. Raises DefinitionChanged
-    if this version is known with other tables, another query or other partitions.
+    if this version is known with other tables, another query or other partitions, and AccessDenied
+    if the connected user is no member of `<schema>_worker`.
     """
     tables = read_tables(projection, schema=schema)
     try:
@@ -48,7 +50,7 @@ async def register(connection: Connection, projection: Projection, *, schema: st
     except asyncpg.PostgresError as error:
         if error.sqlstate == "ST007":
             raise DefinitionChanged(projection.name, projection.version) from error
-        raise
+        raise translate(error) from error
     return is_new
 
 

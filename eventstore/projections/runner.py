@@ -104,7 +104,7 @@ class Runner:
                     await self._retry(*self._to_retry.popitem())
         finally:
             reading.cancel()
-            await asyncio.wait([reading])
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _read(self, follower: Follower) -> tuple[list[RecordedEvent], int]:
         waits = delays()

@@ -69,6 +69,8 @@ class Worker:
             async with pool.acquire() as connection:
                 for projection in self._projections:
                     await register(connection, projection, schema=self._store.schema)
+            names = ", ".join(f"{p.name} version {p.version}" for p in self._projections)
+            logger.info("worker %s now runs %s", self.name, names)
             notify = statements(self._store.schema)["notify"]
             channel = progress_channel(self._store.schema)
             notifier = Notifier(lambda payload: pool.fetch(notify, channel, payload))

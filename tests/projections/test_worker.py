@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from eventstore import EventData, EventStore
+import pytest
+
+from eventstore import DefinitionChanged, EventData, EventStore
+from eventstore.postgres.errors import AccessDenied
+from eventstore.projections.worker import Worker
 from tests.fix_database import Pg
-from tests.fix_waiting import until
+from tests.fix_psql import Login
+from tests.fix_waiting import DEADLINE, until
 from tests.projections.orders import Orders, counts, reached, working
 
 
@@ -140,3 +145,25 @@ async def test_an_event_that_ends_its_process_again_and_again_is_parked(
     assert row is not None
     assert row["position"] == 2
     assert "ended without a word" in row["error"]
+
+
+async def test_a_login_that_is_no_worker_is_told_so(
+    store: EventStore, dsn: str, connection: Pg, login: Login
+) -> None:
+    worker = Worker(store, [Orders().projection], dsn=login("eventstore_writer", dsn))
+    with pytest.raises(AccessDenied, match="projection_register_v1"):
+        await worker.run()
+    async with working(store, login("eventstore_worker", dsn), Orders().projection):
+        await reached(connection, 0)
+        written = await store.append("order-1", EventData("T"))
+        await store.wait_for("orders", position=written.position, timeout=DEADLINE)
+
+
+async def test_the_definition_that_a_worker_brings_must_be_the_known_one(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    async with working(store, dsn, Orders().projection):
+        await reached(connection, 0)
+        other = Worker(store, [Orders(partitions=2).projection], dsn=dsn)
+        with pytest.raises(DefinitionChanged, match="version 2"):
+            await other.run()

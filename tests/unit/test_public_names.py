@@ -8,6 +8,7 @@ PUBLIC = [
     "ANY",
     "NO_STREAM",
     "STREAM_EXISTS",
+    "App",
     "Append",
     "AppendCondition",
     "AppendRefused",
