@@ -254,9 +254,9 @@ class Follower:
         deadline = None if timeout is None else loop.time() + timeout
         while not feed.closing:
             if feed.rewound is not self._rewound and feed.rewound is not None:
-                raise feed.rewound
+                raise self._rewound_to(feed.rewound.head, feed.rewound.current_epoch)
             if self._epoch is not None and self._epoch < feed.epoch:  # between check and begin
-                raise HistoryRewound(self.position, self._epoch, feed.tail.head, feed.epoch)
+                raise self._rewound_to(feed.tail.head, feed.epoch)
             seen = feed.tail.after(self.position, PAGE)
             if seen is None:
                 if events := await self._from_log():
@@ -280,6 +280,10 @@ class Follower:
                 # Behind, if it began at a position that the tail had not reached yet.
                 self.position = max(self.position, reached)
         return []
+
+    def _rewound_to(self, head: int, epoch: int) -> HistoryRewound:
+        """Give the error of this follower's own place."""
+        return HistoryRewound(self.position, self._epoch or epoch, head, epoch)
 
     async def _from_log(self) -> list[RecordedEvent]:
         """Read a page of what lies before the end of the tail."""
