@@ -155,7 +155,8 @@ async def list_parked(projection: Name, store: Store) -> Response:
 @router.post(
     "/projections/{projection}/parked/{stream_name}/retry",
     response_model=Retried,
-    summary="Try a parked stream again",
+    status_code=202,
+    summary="Try a parked stream again; its runner does so within a second",
 )
 async def retry(projection: Name, stream_name: StreamName, store: Store) -> Response:
     name = decoded_name(stream_name)
