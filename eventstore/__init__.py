@@ -1,9 +1,12 @@
 """A PostgreSQL-native event store: dense positions in commit order, exact retries, plain SQL."""
 
+from eventstore.app import App
+from eventstore.catalog import ParkedStream, ProjectionCatalog, ProjectionStatus
 from eventstore.core.append import Append, Appended
 from eventstore.core.errors import (
     AppendRefused,
     ConditionFailed,
+    DefinitionChanged,
     DuplicateEventId,
     EventStoreError,
     HistoryRewound,
@@ -11,12 +14,16 @@ from eventstore.core.errors import (
     LimitExceeded,
     NotFound,
     OutcomeUnknown,
+    ProjectionBehind,
+    ProjectionStopped,
     RevisionConflict,
     SchemaMismatch,
+    StreamParked,
     Unavailable,
 )
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import Limits
+from eventstore.core.projection import Projection
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
 from eventstore.feed import Follower
@@ -26,11 +33,13 @@ __all__ = [
     "ANY",
     "NO_STREAM",
     "STREAM_EXISTS",
+    "App",
     "Append",
     "AppendCondition",
     "AppendRefused",
     "Appended",
     "ConditionFailed",
+    "DefinitionChanged",
     "DuplicateEventId",
     "EventData",
     "EventQuery",
@@ -44,8 +53,15 @@ __all__ = [
     "Limits",
     "NotFound",
     "OutcomeUnknown",
+    "ParkedStream",
+    "Projection",
+    "ProjectionBehind",
+    "ProjectionCatalog",
+    "ProjectionStatus",
+    "ProjectionStopped",
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",
+    "StreamParked",
     "Unavailable",
 ]

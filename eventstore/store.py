@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from eventstore.appender import LANES, Appender
+from eventstore.catalog import ProjectionCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.errors import EventStoreError, Unavailable
@@ -22,6 +23,7 @@ from eventstore.postgres.lane import Lane
 from eventstore.postgres.listener import Listener
 from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.schema import DEFAULT_SCHEMA
+from eventstore.progress import Progress, progress_channel
 from eventstore.reader import LogReader
 from eventstore.requests import request_encoded, request_many, request_one
 
@@ -49,6 +51,7 @@ class EventStore(LogReader):
         self._appender: Appender | None = None
         self._notifier = Notifier(lambda payload: self._notify(schema, payload))
         self._feed: Feed | None = None
+        self._progress: Progress | None = None
         self._listener: Listener | None = None
 
     async def open(self) -> None:
@@ -63,6 +66,8 @@ class EventStore(LogReader):
         """End who follows, store what waits, close every connection. Safe to call again."""
         if self._feed is not None:
             await self._feed.close()
+        if self._progress is not None:
+            await self._progress.close()
         if self._listener is not None:
             await self._listener.close()
         if self._appender is not None:
@@ -205,11 +210,42 @@ class EventStore(LogReader):
         self._pool_or_fail()
         if self._feed is None:
             feed = Feed(self, live=lambda: not listener.trouble)
-            listener = Listener(self._dsn, self.schema, wake=feed.wake, notify=self._notify)
+            progress = Progress(self._fetch, live=lambda: not listener.trouble)
+            channels = {self.schema: feed.wake, progress_channel(self.schema): progress.wake}
+            listener = Listener(self._dsn, channels, notify=self._notify)
             feed.start()
             listener.start()
-            self._feed, self._listener = feed, listener
+            self._feed, self._progress, self._listener = feed, progress, listener
         return self._feed
+
+    @property
+    def projections(self) -> ProjectionCatalog:
+        """What projections there are, how far they are, and what operators can do about it."""
+        return ProjectionCatalog(self._fetch)
+
+    async def wait_for(
+        self,
+        projection: str,
+        *,
+        position: int | None = None,
+        stream: str | None = None,
+        revision: int | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
+    ) -> int:
+        """Wait until a projection has applied a position, or a revision of a stream.
+
+        After it, the read tables show what was written there: read your own writes. Gives the
+        projection's checkpoint. Holds no connection while it waits, and one look at the database
+        serves everyone who waits in this process.
+
+        Raises NotFound (no such projection), ProjectionStopped or StreamParked at once where
+        waiting is in vain, and ProjectionBehind after `timeout` seconds (default 5; 0: only look).
+        """
+        self.start_following()
+        assert self._progress is not None  # noqa: S101 - made with the feed
+        return await self._progress.wait(
+            projection, position=position, stream=stream, revision=revision, timeout=timeout
+        )
 
     @property
     def followers(self) -> int:

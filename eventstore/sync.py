@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 from uuid import UUID
@@ -16,6 +17,7 @@ from eventstore.core.errors import EventStoreError, NotFound, OutcomeUnknown, Sc
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.paging import PageSize
+from eventstore.core.progress import Parked, Standing, Wait, too_late, verdict, wait_of
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.reads import (
     Direction,
@@ -217,6 +219,44 @@ class SyncEventStore:
     def event_types(self) -> list[NameCount]:
         """List every event type with its number of events."""
         return [NameCount(*row) for row in self._fetch("event_types")]
+
+    def wait_for(
+        self,
+        projection: str,
+        *,
+        position: int | None = None,
+        stream: str | None = None,
+        revision: int | None = None,
+        timeout: float = 5.0,
+    ) -> int:
+        """Wait for a projection: see EventStore.wait_for. Looks every 10 to 50 ms."""
+        wait = wait_of(projection, position=position, stream=stream, revision=revision)
+        began, first, pause = time.monotonic(), None, 0.01
+        while True:
+            wait, standing, parked = self._standing(wait)
+            told = verdict(wait, standing, parked)
+            if isinstance(told, EventStoreError):
+                raise told
+            if told is not None:
+                return told
+            assert standing is not None  # noqa: S101 - else the verdict is that there is none
+            first = standing.checkpoint if first is None else first
+            if (seconds := time.monotonic() - began) >= timeout:
+                moved = standing.checkpoint - first
+                raise too_late(wait, standing, seconds=seconds, moved=moved)
+            time.sleep(min(pause, timeout - seconds))
+            pause = min(0.05, pause * 1.5)
+
+    def _standing(self, wait: Wait) -> tuple[Wait, Standing | None, Parked | None]:
+        standings = self._fetch("projection_standings", [wait.projection])
+        standing = Standing.of(standings[0]) if standings else None
+        if wait.stream_name is None:
+            return wait, standing, None
+        parked = self._fetch("projection_parked", [wait.projection], [wait.stream_name])
+        if wait.position is None:
+            found = self._fetch("positions_of", [wait.stream_name], [wait.revision])
+            wait = wait._replace(position=found[0][2] if found else None)
+        return wait, standing, Parked(*parked[0][1:]) if parked else None
 
     def installed_revision(self) -> str | None:
         """Give the revision of the database's schema, None if there is no store."""

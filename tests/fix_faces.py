@@ -77,6 +77,15 @@ class Face(Protocol):
     ) -> list[StreamHead]: ...
     async def categories(self) -> list[NameCount]: ...
     async def event_types(self) -> list[NameCount]: ...
+    async def wait_for(
+        self,
+        projection: str,
+        *,
+        position: int | None = None,
+        stream: str | None = None,
+        revision: int | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
+    ) -> int: ...
 
 
 class LocalFace(Face, Protocol):

@@ -71,6 +71,10 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
     if method == "post":
         slugs |= {"revision-conflict", "duplicate-event-id", "limit-exceeded"}
         slugs.add("unsupported-media-type")
+    if path.startswith("/projections"):
+        slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
+        if "{" in path:
+            slugs |= {"not-found", "invalid-request", "projection-stopped", "stream-parked"}
     if path == "/health/live":
         slugs = {"malformed-request"}
     by_status: dict[int, list[str]] = {}

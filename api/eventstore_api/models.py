@@ -157,6 +157,79 @@ class Health(BaseModel):
     reasons: list[str]
 
 
+class Projection(BaseModel):
+    """One version of a projection: what it does and how far it is."""
+
+    projection: str
+    version: int
+    serving: bool
+    state: Literal["running", "waiting", "paused", "stopped"]
+    reason: str | None
+    checkpoint: Position
+    head: Position
+    lag_events: int
+    lag_seconds: float
+    partitions: int
+    leased_partitions: int
+    parked_streams: int
+    skipped_events: int
+    moved_at: datetime | None
+    tables: list[str]
+
+
+class Projections(BaseModel):
+    projections: list[Projection]
+
+
+class ProjectionPosition(BaseModel):
+    """How far a projection is in the log; if it was not reached, how fast it moves."""
+
+    model_config = ConfigDict(extra="allow")
+
+    projection: str
+    position: int
+    reached: bool
+
+
+class StreamPosition(BaseModel):
+    """How far a projection is in a stream (-1: nothing of it), and where the stream ends."""
+
+    model_config = ConfigDict(extra="allow")
+
+    stream: str
+    revision: int
+    head: int | None
+    reached: bool
+
+
+class ParkedStream(BaseModel):
+    """A stream that is held back, from the event on that could not be applied."""
+
+    stream: str
+    revision: Revision
+    position: Position
+    state: Literal["parked", "retrying"]
+    error: str
+    attempts: int
+    failed_at: datetime
+
+
+class ParkedStreams(BaseModel):
+    parked: list[ParkedStream]
+
+
+class Retried(BaseModel):
+    stream: str
+    state: Literal["retrying"]
+
+
+class Skipped(BaseModel):
+    """`skipped` is the position of the event that is left out."""
+
+    stream: str
+    skipped: Position
+
+
 class CloudEvent(BaseModel):
     """A CloudEvent 1.0 in the JSON format."""
 

@@ -10,6 +10,7 @@ import msgspec
 from eventstore import (
     AppendRefused,
     ConditionFailed,
+    DefinitionChanged,
     DuplicateEventId,
     EventStoreError,
     HistoryRewound,
@@ -17,8 +18,11 @@ from eventstore import (
     LimitExceeded,
     NotFound,
     OutcomeUnknown,
+    ProjectionBehind,
+    ProjectionStopped,
     RevisionConflict,
     SchemaMismatch,
+    StreamParked,
     Unavailable,
 )
 
@@ -53,6 +57,10 @@ _BY_ERROR: Final[tuple[tuple[type[EventStoreError], Kind], ...]] = (
     (ConditionFailed, Kind(412, "condition-failed", "The append condition is not met")),
     (DuplicateEventId, Kind(409, "duplicate-event-id", "An event id is used already")),
     (HistoryRewound, Kind(409, "history-rewound", "The log does not have that position")),
+    (DefinitionChanged, Kind(409, "definition-changed", "The projection has another definition")),
+    (ProjectionStopped, Kind(409, "projection-stopped", "The projection does not run")),
+    (StreamParked, Kind(409, "stream-parked", "The projection holds the stream back")),
+    (ProjectionBehind, Kind(503, "projection-behind", "The projection has not come there yet")),
     (AppendRefused, Kind(409, "append-refused", "The log refuses the append")),
     (LimitExceeded, Kind(413, "limit-exceeded", "The request is too large")),
     (InvalidInput, Kind(422, "invalid-request", "The request is invalid")),

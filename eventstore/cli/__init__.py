@@ -20,6 +20,7 @@ from eventstore.cli.streams import streams
 from eventstore.cli.tail import tail
 from eventstore.cli.target import hide_passwords
 from eventstore.cli.verify import verify
+from eventstore.cli.worker import worker
 from eventstore.core.errors import EventStoreError
 
 
@@ -47,6 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve)
+app.command()(worker)
 app.command()(append)
 app.command()(read)
 app.command()(tail)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
@@ -18,14 +20,18 @@ from eventstore.client.wire import (
     stream_path,
 )
 from eventstore.core.append import Appended, AppendRequest
-from eventstore.core.errors import EventStoreError, InvalidInput
+from eventstore.core.errors import EventStoreError, InvalidInput, ProjectionBehind
 from eventstore.core.events import RecordedEvent, check_event_id
+from eventstore.core.progress import wait_of
 from eventstore.core.query import EventQuery
 from eventstore.core.reads import LogHead, NameCount, Scan, StreamHead
 from eventstore.core.streams import check_stream_name
 
 PAGE: Final = 1_000
 """Most streams or events that a service gives in one page."""
+
+LONGEST_WAIT: Final = 30
+"""Seconds that one request waits for a projection; a longer wait is several requests."""
 
 T = TypeVar("T")
 
@@ -126,6 +132,41 @@ def stream_head(stream_name: str) -> Call[int]:
         path=stream_path(check_stream_name(stream_name)),
         read=lambda answer: int(answer.headers["etag"].strip('"')),
     )
+
+
+def wait(
+    projection: str,
+    *,
+    position: int | None,
+    stream: str | None,
+    revision: int | None,
+    seconds: float,
+) -> Call[int | ProjectionBehind]:
+    """Wait for a projection, for a part of the time: its position, or what to say if it is over.
+
+    Raises InvalidInput for what cannot be waited for.
+    """
+    wanted = wait_of(projection, position=position, stream=stream, revision=revision)
+    path = f"/projections/{quote(projection, safe='')}"
+    if wanted.stream_name is None:
+        path, params = f"{path}/position", {"at_least": str(position)}
+    else:
+        path, params = path + stream_path(wanted.stream_name), {"revision": str(revision)}
+
+    def read(answer: httpx.Response) -> int | ProjectionBehind:
+        facts = json_object(answer.content)
+        if facts["reached"]:
+            return int(facts["position"])
+        return ProjectionBehind(
+            projection,
+            facts["wanted"],
+            checkpoint=facts["checkpoint"],
+            events_per_second=facts["events_per_second"],
+            is_run=facts["is_run"],
+        )
+
+    prefer = {"prefer": f"wait={min(LONGEST_WAIT, math.ceil(max(0, seconds)))}"}
+    return Call(path=path, params=params, headers=prefer, read=read)
 
 
 def streams(prefix: str, category: str | None, after: str, limit: int) -> Call[list[StreamHead]]:

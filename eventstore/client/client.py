@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -16,7 +17,7 @@ from eventstore.client.retry import Attempts
 from eventstore.client.transport import checked_url, for_calls, for_following
 from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
-from eventstore.core.errors import NotFound, Unavailable
+from eventstore.core.errors import NotFound, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import NO_LIMITS
 from eventstore.core.query import AppendCondition, EventQuery
@@ -171,6 +172,37 @@ class EventStoreClient:
         have that position (in that epoch, if given), or loses it by a restore.
         """
         return self._follow(Following(self.url, query, after, epoch, on_lost, on_back))
+
+    async def wait_for(
+        self,
+        projection: str,
+        *,
+        position: int | None = None,
+        stream: str | None = None,
+        revision: int | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
+    ) -> int:
+        """Wait until a projection has applied a position, or a revision of a stream.
+
+        After it, the read tables show what was written there: read your own writes. Gives the
+        projection's position. Raises NotFound, ProjectionStopped or StreamParked at once where
+        waiting is in vain, and ProjectionBehind after `timeout` seconds (default 5; 0: only look).
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            told = await self._call(
+                calls.wait(
+                    projection,
+                    position=position,
+                    stream=stream,
+                    revision=revision,
+                    seconds=deadline - time.monotonic(),
+                )
+            )
+            if not isinstance(told, ProjectionBehind):
+                return told
+            if time.monotonic() >= deadline:
+                raise told
 
     async def event(self, event_id: UUID | str) -> RecordedEvent:
         """Give an event by its id, or raise NotFound."""

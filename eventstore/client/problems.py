@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from eventstore.core.errors import (
     AppendRefused,
     ConditionFailed,
+    DefinitionChanged,
     DuplicateEventId,
     EventStoreError,
     HistoryRewound,
@@ -15,8 +16,11 @@ from eventstore.core.errors import (
     LimitExceeded,
     NotFound,
     OutcomeUnknown,
+    ProjectionBehind,
+    ProjectionStopped,
     RevisionConflict,
     SchemaMismatch,
+    StreamParked,
     Unavailable,
 )
 
@@ -61,6 +65,20 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
     ),
     "history-rewound": lambda _, facts: HistoryRewound(
         facts["position"], facts["epoch"], facts["head"], facts["current_epoch"]
+    ),
+    "definition-changed": lambda _, facts: DefinitionChanged(facts["projection"], facts["version"]),
+    "projection-stopped": lambda _, facts: ProjectionStopped(
+        facts["projection"], facts["state"], facts["reason"]
+    ),
+    "stream-parked": lambda _, facts: StreamParked(
+        facts["projection"], facts["stream"], facts["revision"], facts["error"]
+    ),
+    "projection-behind": lambda _, facts: ProjectionBehind(
+        facts["projection"],
+        facts["wanted"],
+        checkpoint=facts["checkpoint"],
+        events_per_second=facts["events_per_second"],
+        is_run=facts["is_run"],
     ),
     "append-refused": lambda detail, _: AppendRefused(detail),
     "invalid-request": _invalid(InvalidInput),

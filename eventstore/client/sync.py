@@ -16,7 +16,7 @@ from eventstore.client.retry import Attempts
 from eventstore.client.transport import checked_url, for_calls, for_following
 from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
-from eventstore.core.errors import NotFound, Unavailable
+from eventstore.core.errors import NotFound, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import NO_LIMITS
 from eventstore.core.query import AppendCondition, EventQuery
@@ -142,6 +142,32 @@ class SyncEventStoreClient:
     ) -> Iterator[RecordedEvent]:
         """Read on for ever, waiting in this thread: see EventStoreClient.follow."""
         return self._follow(Following(self.url, query, after, epoch, on_lost, on_back))
+
+    def wait_for(
+        self,
+        projection: str,
+        *,
+        position: int | None = None,
+        stream: str | None = None,
+        revision: int | None = None,
+        timeout: float = 5.0,
+    ) -> int:
+        """Wait for a projection: see EventStoreClient.wait_for."""
+        deadline = time.monotonic() + timeout
+        while True:
+            told = self._call(
+                calls.wait(
+                    projection,
+                    position=position,
+                    stream=stream,
+                    revision=revision,
+                    seconds=deadline - time.monotonic(),
+                )
+            )
+            if not isinstance(told, ProjectionBehind):
+                return told
+            if time.monotonic() >= deadline:
+                raise told
 
     def event(self, event_id: UUID | str) -> RecordedEvent:
         """Give an event by its id, or raise NotFound."""

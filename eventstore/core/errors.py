@@ -166,6 +166,102 @@ class SchemaMismatch(EventStoreError):
     """The database's schema is missing, older or newer than this code needs."""
 
 
+class DefinitionChanged(EventStoreError):
+    """A version of a projection is known with another definition than the one given now.
+
+    Give the changed definition a new version: it is then built beside the one that serves.
+    """
+
+    def __init__(self, projection: str, version: int) -> None:
+        super().__init__(
+            f"projection {projection!r} version {version} is known with other tables, another "
+            f"query or other partitions: give the changed definition version {version + 1}"
+        )
+        self.projection = projection
+        self.version = version
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"projection": self.projection, "version": self.version}
+
+
+class ProjectionStopped(EventStoreError):
+    """The projection is paused or stopped, so waiting for it is in vain until it is resumed."""
+
+    def __init__(self, projection: str, state: str, reason: str | None) -> None:
+        super().__init__(
+            f"projection {projection!r} is {state}" + (f": {reason}" if reason else "")
+        )
+        self.projection = projection
+        self.state = state
+        self.reason = reason
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"projection": self.projection, "state": self.state, "reason": self.reason}
+
+
+class StreamParked(EventStoreError):
+    """The projection holds the stream back, from an event on that it could not apply."""
+
+    def __init__(self, projection: str, stream_name: str, revision: int, error: str) -> None:
+        super().__init__(
+            f"stream {stream_name!r} is parked in projection {projection!r} at revision "
+            f"{revision}: {error}"
+        )
+        self.projection = projection
+        self.stream_name = stream_name
+        self.revision = revision
+        self.error = error
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "projection": self.projection,
+            "stream": self.stream_name,
+            "revision": self.revision,
+            "error": self.error,
+        }
+
+
+class ProjectionBehind(EventStoreError, TimeoutError):
+    """The projection has not come there in time; what was waited for is stored all the same.
+
+    `checkpoint` is how far it is, `events_per_second` how fast it moved meanwhile, `is_run`
+    whether a worker runs it at all. Wait again, or start a worker.
+    """
+
+    def __init__(
+        self,
+        projection: str,
+        wanted: str,
+        *,
+        checkpoint: int,
+        events_per_second: float,
+        is_run: bool,
+    ) -> None:
+        super().__init__(
+            f"projection {projection!r} has not applied {wanted} yet: it is at position "
+            f"{checkpoint}, "
+            + (f"moving at {events_per_second:.0f} events/s" if is_run else "and no worker runs it")
+        )
+        self.projection = projection
+        self.wanted = wanted
+        self.checkpoint = checkpoint
+        self.events_per_second = events_per_second
+        self.is_run = is_run
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "projection": self.projection,
+            "wanted": self.wanted,
+            "checkpoint": self.checkpoint,
+            "events_per_second": round(self.events_per_second, 1),
+            "is_run": self.is_run,
+        }
+
+
 REFUSAL_BY_SQLSTATE: Mapping[str, type[EventStoreError]] = {
     "ST001": RevisionConflict,
     "ST002": DuplicateEventId,

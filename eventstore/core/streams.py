@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from typing import Final
@@ -16,6 +17,12 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 def category(stream_name: str) -> str:
     """Give the category of a stream: the text before the first `-`, or the whole name."""
     return stream_name.partition("-")[0]
+
+
+def partition_of(stream_name: str, partitions: int) -> int:
+    """Give the partition of a stream, 0-based: as `eventstore.partition_of` does in SQL."""
+    digest = hashlib.md5(stream_name.encode(), usedforsecurity=False).digest()
+    return int.from_bytes(digest[:4]) % partitions
 
 
 def check_stream_name(stream_name: str) -> str:

@@ -9,6 +9,7 @@ from eventstore.core.errors import (
     REFUSAL_BY_SQLSTATE,
     EventStoreError,
     InvalidInput,
+    NotFound,
     SchemaMismatch,
     Unavailable,
     refusal_from,
@@ -18,6 +19,7 @@ from eventstore.postgres.dsn import unreadable_dsn
 LOCK_TIMEOUT: Final = "55P03"
 _READ_ONLY: Final = "25006"
 _QUEUE_FULL: Final = "54000"
+_NO_PROJECTION: Final = "ST008"
 _FORGOTTEN: Final = {"26000", "42P05"}  # a prepared statement that is not there, or is already
 _MISSING: Final = {"3F000", "42P01", "42883"}
 _LOST: Final = {"InterfaceError", "OperationalError", "InternalClientError"}
@@ -70,6 +72,8 @@ def translate(error: BaseException) -> EventStoreError:
     text = str(error).strip().partition("\n")[0]
     if sqlstate in REFUSAL_BY_SQLSTATE:
         return refusal_from(sqlstate, json.loads(_detail(error) or "{}"))
+    if sqlstate == _NO_PROJECTION:
+        return NotFound(text)
     if sqlstate in _MISSING:
         return SchemaMismatch(
             f"the event store's tables are not there ({text}); run: eventstore migrate"

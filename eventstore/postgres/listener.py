@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
@@ -22,7 +22,8 @@ DEADLINE: Final = 5.0
 
 
 class Listener:
-    """Calls `wake` for every notification on a channel, and after every reconnection.
+    """Calls what belongs to a channel for every notification there, and all of them after every
+    reconnection.
 
     Whether notifications arrive is tried, not believed: behind pgbouncer in transaction mode, or
     over a line whose other end has gone, LISTEN succeeds and nothing ever comes. So a notification
@@ -34,21 +35,19 @@ class Listener:
     def __init__(
         self,
         dsn: str,
-        channel: str,
+        channels: Mapping[str, Callable[[], None]],
         *,
-        wake: Callable[[], None],
         notify: Callable[[str, str], Awaitable[object]],
         heartbeat: float = HEARTBEAT,
         deadline: float = DEADLINE,
     ) -> None:
         """`notify(channel, payload)` sends over another connection."""
         self._dsn = dsn
-        self._channel = channel
-        self._wake = wake
+        self._channels = dict(channels)
         self._notify = notify
         self._heartbeat = heartbeat
         self._deadline = deadline
-        self._own_channel = f"{channel}_{secrets.token_hex(6)}"
+        self._own_channel = f"{next(iter(channels))}_{secrets.token_hex(6)}"
         self._heard: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.trouble = "notifications are not listened for yet"
@@ -85,7 +84,7 @@ class Listener:
                     logger.warning("notifications do not arrive, polling instead: %s", error)
                 self.trouble = f"notifications do not arrive: {str(error) or type(error).__name__}"
                 self.reconnects += 1
-            self._wake()  # nobody knows what was missed, and who waits has to poll from now on
+            self._wake_all()  # nobody knows what was missed, and who waits has to poll from now on
             await asyncio.sleep(next(waits))
 
     @asynccontextmanager
@@ -104,7 +103,8 @@ class Listener:
         try:
             async with asyncio.timeout(self._deadline):
                 await connection.add_listener(self._own_channel, self._on_probe)
-                await connection.add_listener(self._channel, self._on_notification)
+                for channel in self._channels:
+                    await connection.add_listener(channel, self._on_notification)
             yield lost
         finally:
             # Not closed politely: the other end may be the very thing that does not answer.
@@ -122,11 +122,15 @@ class Listener:
                 " (a dead line, or pgbouncer in transaction mode: connect directly, or use its"
                 " session mode)"
             ) from None
-        self._wake()  # what was stored before LISTEN took effect
+        self._wake_all()  # what was stored before LISTEN took effect
 
-    def _on_probe(self, *_: Any) -> None:
+    def _on_probe(self, *_: object) -> None:
         if self._heard is not None and not self._heard.done():
             self._heard.set_result(None)
 
-    def _on_notification(self, *_: Any) -> None:
-        self._wake()
+    def _on_notification(self, _: object, __: int, channel: str, ___: object) -> None:
+        self._channels[channel]()
+
+    def _wake_all(self) -> None:
+        for wake in self._channels.values():
+            wake()

@@ -40,5 +40,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'eventstore') THEN
         CREATE SCHEMA eventstore AUTHORIZATION eventstore_owner;
     END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'eventstore_read') THEN
+        CREATE SCHEMA eventstore_read AUTHORIZATION eventstore_owner;
+    END IF;
 END $$;
 SET LOCAL ROLE eventstore_owner;

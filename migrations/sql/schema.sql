@@ -313,6 +313,36 @@ ALTER FUNCTION eventstore.begin_epoch() OWNER TO eventstore_owner;
 COMMENT ON FUNCTION eventstore.begin_epoch() IS 'For the owner, after a restore from an older backup: positions that clients remember from before are refused from now on';
 
 --
+-- Name: check_projection_runs(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.check_projection_runs(_projection text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _of eventstore.projection_versions;
+BEGIN
+    SELECT v.* INTO _of FROM eventstore.projection_versions AS v WHERE v.projection = _projection AND v.serving;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no projection "%"', _projection
+            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+    END IF;
+    IF _of.state <> 'running' THEN
+        RAISE EXCEPTION 'projection "%" is %', _projection, _of.state || coalesce(': ' || _of.reason, '')
+            USING ERRCODE = 'ST009', HINT = 'SELECT eventstore.resume_projection(projection)';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.check_projection_runs(_projection text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION check_projection_runs(_projection text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.check_projection_runs(_projection text) IS 'Part of wait_for: refuses a wait that would be in vain';
+
+--
 -- Name: matching_backward_v1(jsonb, bigint, bigint, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -439,6 +469,335 @@ ALTER FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigin
 --
 
 COMMENT ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) IS 'Positions between two positions that match {"any_of": [{"streams": [], "categories": [], "types": [], "tags": []}]}, oldest first';
+
+--
+-- Name: partition_of(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.partition_of(stream_name text, partitions integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    RETURN ((((('x'::text || substr(md5(convert_to(stream_name, 'UTF8'::name)), 1, 8)))::bit(32))::bigint & '4294967295'::bigint) % (partitions)::bigint);
+
+ALTER FUNCTION eventstore.partition_of(stream_name text, partitions integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION partition_of(stream_name text, partitions integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.partition_of(stream_name text, partitions integer) IS 'Which of n partitions a stream belongs to';
+
+--
+-- Name: pause_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.pause_projection(projection text, version integer DEFAULT NULL::integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE eventstore.projection_versions AS v SET state = 'paused', reason = NULL
+     WHERE v.projection = pause_projection.projection
+       AND CASE WHEN pause_projection.version IS NULL THEN v.serving ELSE v.version = pause_projection.version END;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no projection "%" (version %)', pause_projection.projection, coalesce(pause_projection.version::text, 'serving')
+            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.pause_projection(projection text, version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION pause_projection(projection text, version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.pause_projection(projection text, version integer) IS 'Let a projection rest: SELECT eventstore.pause_projection(''orders'')';
+
+--
+-- Name: projection_begin_v1(text, integer, integer, bigint, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) RETURNS TABLE(checkpoint bigint, serving boolean, held text[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT p.checkpoint INTO checkpoint FROM eventstore.projection_partitions AS p
+     WHERE p.projection = _projection AND p.version = _version AND p.partition = _partition
+       AND p.lease = _lease AND p.owner IS NOT NULL
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % of projection "%" version % has another runner now', _partition, _projection, _version
+            USING ERRCODE = 'ST006';
+    END IF;
+    SELECT v.serving INTO serving FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version;
+    held := ARRAY(SELECT f.stream_name FROM eventstore.projection_failures AS f
+                   WHERE f.projection = _projection AND f.version = _version
+                     AND f.stream_name = ANY (_streams) AND f.state <> 'skipped');
+    RETURN NEXT;
+END $$;
+
+ALTER FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) IS 'For workers: first statement of a batch';
+
+--
+-- Name: projection_checkpoint_v1(text, integer, integer, bigint, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_checkpoint_v1(_projection text, _version integer, _partition integer, _lease bigint, _checkpoint bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE eventstore.projection_partitions AS p
+       SET checkpoint = _checkpoint, crashes = 0, moved_at = clock_timestamp()
+     WHERE p.projection = _projection AND p.version = _version AND p.partition = _partition
+       AND p.lease = _lease AND p.owner IS NOT NULL AND p.checkpoint <= _checkpoint;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % of projection "%" version % has another runner now', _partition, _projection, _version
+            USING ERRCODE = 'ST006';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.projection_checkpoint_v1(_projection text, _version integer, _partition integer, _lease bigint, _checkpoint bigint) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_checkpoint_v1(_projection text, _version integer, _partition integer, _lease bigint, _checkpoint bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_checkpoint_v1(_projection text, _version integer, _partition integer, _lease bigint, _checkpoint bigint) IS 'For workers: last statement of a batch';
+
+--
+-- Name: projection_fail_v1(text, integer, text, bigint, bigint, text, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _attempts integer;
+BEGIN
+    DELETE FROM eventstore.projection_failures AS f
+     WHERE f.projection = _projection AND f.version = _version
+       AND f.stream_name = _stream_name AND f.state <> 'skipped'
+    RETURNING CASE WHEN f.position = _position THEN f.attempts ELSE 0 END INTO _attempts;
+    INSERT INTO eventstore.projection_failures (projection, version, stream_name, revision, position, state, error, attempts)
+    VALUES (_projection, _version, _stream_name, _revision, _position, _state, _error, coalesce(_attempts, 0) + 1);
+END $$;
+
+ALTER FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) IS 'For workers: an event could not be applied';
+
+--
+-- Name: projection_lease_v1(text, integer, text, double precision); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) RETURNS TABLE(partition integer, lease bigint, checkpoint bigint, epoch integer, crashes integer, surplus boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _now   timestamptz := clock_timestamp();
+    _until timestamptz := clock_timestamp() + make_interval(secs => _seconds);
+    _of    eventstore.projection_versions;
+    _share integer;
+    _held  integer;
+BEGIN
+    -- One heartbeat of a version at a time, so that two workers do not both take what is free.
+    SELECT * INTO _of FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version FOR NO KEY UPDATE;
+    IF NOT FOUND OR _of.state <> 'running' THEN
+        RETURN;
+    END IF;
+    INSERT INTO eventstore.projection_workers AS w (projection, version, owner, seen_until)
+    VALUES (_projection, _version, _owner, _until)
+    ON CONFLICT (projection, version, owner) DO UPDATE SET seen_until = excluded.seen_until;
+    DELETE FROM eventstore.projection_workers AS w
+     WHERE w.projection = _projection AND w.version = _version AND w.seen_until < _now - interval '1 day';
+    SELECT ceil(_of.partitions::numeric / greatest(count(*), 1)) INTO _share FROM eventstore.projection_workers AS w
+     WHERE w.projection = _projection AND w.version = _version AND w.seen_until >= _now;
+    UPDATE eventstore.projection_partitions AS p SET leased_until = _until
+     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
+    GET DIAGNOSTICS _held = ROW_COUNT;
+    UPDATE eventstore.projection_partitions AS p
+       SET owner = _owner, leased_until = _until, lease = p.lease + 1,
+           crashes = p.crashes + (p.owner IS NOT NULL)::integer
+     WHERE (p.projection, p.version, p.partition) IN (
+            SELECT f.projection, f.version, f.partition FROM eventstore.projection_partitions AS f
+             WHERE f.projection = _projection AND f.version = _version
+               AND (f.owner IS NULL OR f.leased_until < _now)
+             ORDER BY f.partition LIMIT greatest(_share - _held, 0)
+               FOR UPDATE SKIP LOCKED);
+    RETURN QUERY
+    SELECT p.partition, p.lease, p.checkpoint, p.epoch, p.crashes,
+           row_number() OVER (ORDER BY p.partition) > _share
+      FROM eventstore.projection_partitions AS p
+     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
+     ORDER BY p.partition;
+END $$;
+
+ALTER FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) IS 'For workers: heartbeat; renews and takes leases of partitions';
+
+--
+-- Name: projection_position(text, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_position(projection text, stream_name text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT coalesce((SELECT f.revision - 1 FROM eventstore.projection_failures AS f
+                      WHERE f.projection = v.projection AND f.version = v.version
+                        AND f.stream_name = $2 AND f.state <> 'skipped'),
+                    (SELECT e.revision FROM eventstore.events AS e
+                      WHERE e.stream_name = $2 AND e.position <= p.checkpoint
+                      ORDER BY e.revision DESC LIMIT 1),
+                    -1)
+      FROM eventstore.projection_versions AS v
+      JOIN eventstore.projection_partitions AS p
+        ON p.projection = v.projection AND p.version = v.version
+       AND p.partition = eventstore.partition_of($2, v.partitions)
+     WHERE v.projection = $1 AND v.serving
+$_$;
+
+ALTER FUNCTION eventstore.projection_position(projection text, stream_name text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_position(projection text, stream_name text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_position(projection text, stream_name text) IS 'Highest revision of a stream that a projection has applied: SELECT eventstore.projection_position(''orders'', ''order-1'')';
+
+--
+-- Name: projection_register_v1(text, integer, jsonb, text[], text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_register_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _known eventstore.projection_versions;
+    _epoch integer;
+BEGIN
+    -- One at a time: of two new versions of a new name only one may become the one that serves.
+    LOCK TABLE eventstore.projection_versions IN SHARE ROW EXCLUSIVE MODE;
+    SELECT * INTO _known FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version;
+    IF FOUND THEN
+        IF _known.fingerprint <> _fingerprint THEN
+            RAISE EXCEPTION 'projection "%" version % is known with another definition', _projection, _version
+                USING ERRCODE = 'ST007',
+                      DETAIL = jsonb_build_object('projection', _projection, 'version', _version,
+                                                  'known', _known.fingerprint, 'given', _fingerprint)::text,
+                      HINT = 'give the changed definition a new version; it is then built beside this one';
+        END IF;
+        RETURN false;
+    END IF;
+    SELECT l.epoch INTO STRICT _epoch FROM eventstore.log AS l;
+    INSERT INTO eventstore.projection_versions (projection, version, query, tables, fingerprint, partitions, serving)
+    VALUES (_projection, _version, _query, _tables, _fingerprint, _partitions,
+            NOT EXISTS (SELECT FROM eventstore.projection_versions AS v WHERE v.projection = _projection));
+    INSERT INTO eventstore.projection_partitions (projection, version, partition, epoch)
+    SELECT _projection, _version, p, _epoch FROM generate_series(0, _partitions - 1) AS p;
+    RETURN true;
+END $$;
+
+ALTER FUNCTION eventstore.projection_register_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_register_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_register_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer) IS 'For workers: make a version of a projection known';
+
+--
+-- Name: projection_release_v1(text, integer, text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer DEFAULT NULL::integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF _partition IS NULL THEN
+        DELETE FROM eventstore.projection_workers AS w
+         WHERE w.projection = _projection AND w.version = _version AND w.owner = _owner;
+    END IF;
+    UPDATE eventstore.projection_partitions AS p SET owner = NULL, leased_until = NULL
+     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
+       AND (_partition IS NULL OR p.partition = _partition);
+END $$;
+
+ALTER FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_release_v1(_projection text, _version integer, _owner text, _partition integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) IS 'For workers: give leases back';
+
+--
+-- Name: projection_stop_v1(text, integer, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE eventstore.projection_versions AS v SET state = 'stopped', reason = _reason
+     WHERE v.projection = _projection AND v.version = _version
+$$;
+
+ALTER FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_stop_v1(_projection text, _version integer, _reason text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) IS 'For workers: a projection cannot go on';
+
+--
+-- Name: projection_unpark_v1(text, integer, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_unpark_v1(_projection text, _version integer, _stream_name text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    DELETE FROM eventstore.projection_failures AS f
+     WHERE f.projection = _projection AND f.version = _version
+       AND f.stream_name = _stream_name AND f.state <> 'skipped'
+$$;
+
+ALTER FUNCTION eventstore.projection_unpark_v1(_projection text, _version integer, _stream_name text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_unpark_v1(_projection text, _version integer, _stream_name text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_unpark_v1(_projection text, _version integer, _stream_name text) IS 'For workers: a parked stream is up to date again';
 
 --
 -- Name: query_fault_v1(jsonb); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -667,6 +1026,183 @@ ALTER FUNCTION eventstore.refuse_change() OWNER TO eventstore_owner;
 --
 
 COMMENT ON FUNCTION eventstore.refuse_change() IS 'Trigger: refuses UPDATE, DELETE and TRUNCATE of the log';
+
+--
+-- Name: resume_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.resume_projection(projection text, version integer DEFAULT NULL::integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE eventstore.projection_versions AS v SET state = 'running', reason = NULL
+     WHERE v.projection = resume_projection.projection
+       AND CASE WHEN resume_projection.version IS NULL THEN v.serving ELSE v.version = resume_projection.version END;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no projection "%" (version %)', resume_projection.projection, coalesce(resume_projection.version::text, 'serving')
+            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.resume_projection(projection text, version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION resume_projection(projection text, version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.resume_projection(projection text, version integer) IS 'Let a paused or stopped projection go on: SELECT eventstore.resume_projection(''orders'')';
+
+--
+-- Name: retry_parked(text, text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.retry_parked(projection text, stream_name text DEFAULT NULL::text, version integer DEFAULT NULL::integer) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    WITH asked AS (
+        UPDATE eventstore.projection_failures AS f SET state = 'retrying'
+          FROM eventstore.projection_versions AS v
+         WHERE v.projection = $1 AND CASE WHEN $3 IS NULL THEN v.serving ELSE v.version = $3 END
+           AND f.projection = v.projection AND f.version = v.version
+           AND f.state = 'parked' AND ($2 IS NULL OR f.stream_name = $2)
+        RETURNING 1)
+    SELECT count(*) FROM asked
+$_$;
+
+ALTER FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION retry_parked(projection text, stream_name text, version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) IS 'Try a parked stream again: SELECT eventstore.retry_parked(''orders'', ''order-1''); without a stream all of them';
+
+--
+-- Name: skip_parked(text, text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer DEFAULT NULL::integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _failure eventstore.projection_failures;
+BEGIN
+    UPDATE eventstore.projection_failures AS f SET state = 'skipped'
+      FROM eventstore.projection_versions AS v
+     WHERE v.projection = skip_parked.projection
+       AND CASE WHEN skip_parked.version IS NULL THEN v.serving ELSE v.version = skip_parked.version END
+       AND f.projection = v.projection AND f.version = v.version
+       AND f.state = 'parked' AND f.stream_name = skip_parked.stream_name
+    RETURNING f.* INTO _failure;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- What was held back behind it: from the stream's next event on, if there is one already.
+    INSERT INTO eventstore.projection_failures (projection, version, stream_name, revision, position, state, error, attempts)
+    SELECT _failure.projection, _failure.version, e.stream_name, e.revision, e.position, 'retrying',
+           'held back behind position ' || _failure.position, 0
+      FROM eventstore.events AS e
+     WHERE e.stream_name = _failure.stream_name AND e.revision = _failure.revision + 1;
+    RETURN _failure.position;
+END $$;
+
+ALTER FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION skip_parked(projection text, stream_name text, version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) IS 'Leave out the event on which a parked stream waits: SELECT eventstore.skip_parked(''orders'', ''order-1'')';
+
+--
+-- Name: wait_for(text, bigint, interval); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.wait_for(projection text, "position" bigint, timeout interval DEFAULT '00:00:05'::interval) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _until      timestamptz := clock_timestamp() + wait_for.timeout;
+    _pause      double precision := 0.01;
+    _checkpoint bigint;
+BEGIN
+    LOOP
+        SELECT min(p.checkpoint) INTO _checkpoint
+          FROM eventstore.projection_versions AS v
+          JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
+         WHERE v.projection = wait_for.projection AND v.serving;
+        IF _checkpoint >= wait_for.position THEN
+            RETURN true;
+        END IF;
+        PERFORM eventstore.check_projection_runs(wait_for.projection);
+        IF clock_timestamp() >= _until THEN
+            RETURN false;
+        END IF;
+        PERFORM pg_sleep(_pause);
+        _pause := least(_pause * 1.5, 0.05);
+    END LOOP;
+END $$;
+
+ALTER FUNCTION eventstore.wait_for(projection text, "position" bigint, timeout interval) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION wait_for(projection text, "position" bigint, timeout interval); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.wait_for(projection text, "position" bigint, timeout interval) IS 'Wait until a projection has applied a position: SELECT eventstore.wait_for(''orders'', 1200, ''2 s'')';
+
+--
+-- Name: wait_for(text, text, bigint, interval); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.wait_for(projection text, stream_name text, revision bigint, timeout interval DEFAULT '00:00:05'::interval) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _until  timestamptz := clock_timestamp() + wait_for.timeout;
+    _pause  double precision := 0.01;
+    _failed eventstore.projection_failures;
+BEGIN
+    LOOP
+        IF eventstore.projection_position(wait_for.projection, wait_for.stream_name) >= wait_for.revision THEN
+            RETURN true;
+        END IF;
+        PERFORM eventstore.check_projection_runs(wait_for.projection);
+        SELECT f.* INTO _failed
+          FROM eventstore.projection_versions AS v
+          JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
+         WHERE v.projection = wait_for.projection AND v.serving
+           AND f.stream_name = wait_for.stream_name AND f.state = 'parked';
+        IF FOUND THEN
+            RAISE EXCEPTION 'stream "%" is parked in projection "%" at revision %: %',
+                    _failed.stream_name, _failed.projection, _failed.revision, _failed.error
+                USING ERRCODE = 'ST009',
+                      HINT = 'once the cause is gone: SELECT eventstore.retry_parked(projection, stream_name)';
+        END IF;
+        IF clock_timestamp() >= _until THEN
+            RETURN false;
+        END IF;
+        PERFORM pg_sleep(_pause);
+        _pause := least(_pause * 1.5, 0.05);
+    END LOOP;
+END $$;
+
+ALTER FUNCTION eventstore.wait_for(projection text, stream_name text, revision bigint, timeout interval) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION wait_for(projection text, stream_name text, revision bigint, timeout interval); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.wait_for(projection text, stream_name text, revision bigint, timeout interval) IS 'Wait until a projection has applied a revision of a stream: SELECT eventstore.wait_for(''orders'', ''order-1'', 7, ''2 s'')';
 
 --
 -- Name: alembic_version; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
@@ -933,6 +1469,262 @@ COMMENT ON COLUMN eventstore.health.append_lock_held IS 'How long its transactio
 COMMENT ON COLUMN eventstore.health.append_lock_waiters IS 'How many backends wait for it';
 
 --
+-- Name: projection_failures; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.projection_failures (
+    projection text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    stream_name text NOT NULL COLLATE pg_catalog."C",
+    revision bigint NOT NULL,
+    "position" bigint NOT NULL,
+    state text NOT NULL,
+    error text NOT NULL,
+    attempts integer DEFAULT 1 NOT NULL,
+    failed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT projection_failures_state_check CHECK ((state = ANY (ARRAY['parked'::text, 'retrying'::text, 'skipped'::text])))
+);
+
+ALTER TABLE eventstore.projection_failures OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE projection_failures; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.projection_failures IS 'Events that a projection could not apply';
+
+--
+-- Name: COLUMN projection_failures.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.projection IS 'The projection';
+
+--
+-- Name: COLUMN projection_failures.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.version IS 'Its version';
+
+--
+-- Name: COLUMN projection_failures.stream_name; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.stream_name IS 'Stream of the event';
+
+--
+-- Name: COLUMN projection_failures.revision; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.revision IS 'Revision of the event';
+
+--
+-- Name: COLUMN projection_failures."position"; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures."position" IS 'Position of the event';
+
+--
+-- Name: COLUMN projection_failures.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.state IS 'parked: the stream waits here; retrying: about to be tried again; skipped: left out for good';
+
+--
+-- Name: COLUMN projection_failures.error; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.error IS 'What its handler or the database said';
+
+--
+-- Name: COLUMN projection_failures.attempts; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.attempts IS 'How often it was tried';
+
+--
+-- Name: COLUMN projection_failures.failed_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.failed_at IS 'When it failed last';
+
+--
+-- Name: projection_partitions; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.projection_partitions (
+    projection text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    partition integer NOT NULL,
+    checkpoint bigint DEFAULT 0 NOT NULL,
+    epoch integer NOT NULL,
+    lease bigint DEFAULT 0 NOT NULL,
+    owner text,
+    leased_until timestamp with time zone,
+    crashes integer DEFAULT 0 NOT NULL,
+    moved_at timestamp with time zone,
+    CONSTRAINT projection_partitions_checkpoint_check CHECK ((checkpoint >= 0)),
+    CONSTRAINT projection_partitions_partition_check CHECK ((partition >= 0))
+);
+
+ALTER TABLE eventstore.projection_partitions OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE projection_partitions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.projection_partitions IS 'How far each partition is, and who may write it';
+
+--
+-- Name: COLUMN projection_partitions.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.projection IS 'Its projection';
+
+--
+-- Name: COLUMN projection_partitions.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.version IS 'Its version';
+
+--
+-- Name: COLUMN projection_partitions.partition; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.partition IS 'Its number, 0-based: eventstore.partition_of(stream_name, partitions)';
+
+--
+-- Name: COLUMN projection_partitions.checkpoint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.checkpoint IS 'Every event up to this position is applied, or its stream is parked';
+
+--
+-- Name: COLUMN projection_partitions.epoch; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.epoch IS 'The log''s epoch that the checkpoint is of';
+
+--
+-- Name: COLUMN projection_partitions.lease; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.lease IS 'Counts its owners: whoever has an older number writes nothing';
+
+--
+-- Name: COLUMN projection_partitions.owner; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.owner IS 'The worker that runs it';
+
+--
+-- Name: COLUMN projection_partitions.leased_until; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.leased_until IS 'When another worker may take it over';
+
+--
+-- Name: COLUMN projection_partitions.crashes; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.crashes IS 'Owners that ended without a word since the checkpoint last moved';
+
+--
+-- Name: COLUMN projection_partitions.moved_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.moved_at IS 'When the checkpoint last moved';
+
+--
+-- Name: projection_versions; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.projection_versions (
+    projection text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    query jsonb NOT NULL,
+    tables text[] NOT NULL,
+    fingerprint text NOT NULL,
+    partitions integer NOT NULL,
+    serving boolean NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    reason text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT projection_versions_partitions_check CHECK (((partitions >= 1) AND (partitions <= 64))),
+    CONSTRAINT projection_versions_projection_check CHECK ((projection ~ '^[a-z][a-z0-9_]{0,40}$'::text)),
+    CONSTRAINT projection_versions_state_check CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'stopped'::text]))),
+    CONSTRAINT projection_versions_tables_check CHECK ((cardinality(tables) > 0)),
+    CONSTRAINT projection_versions_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE eventstore.projection_versions OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE projection_versions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.projection_versions IS 'Every version of every projection, as its worker defined it';
+
+--
+-- Name: COLUMN projection_versions.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.projection IS 'Its name';
+
+--
+-- Name: COLUMN projection_versions.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.version IS 'A changed definition has a new one, built beside the old';
+
+--
+-- Name: COLUMN projection_versions.query; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.query IS 'Which events it takes';
+
+--
+-- Name: COLUMN projection_versions.tables; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.tables IS 'Read tables that it writes';
+
+--
+-- Name: COLUMN projection_versions.fingerprint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused';
+
+--
+-- Name: COLUMN projection_versions.partitions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.partitions IS 'Into how many the streams are divided';
+
+--
+-- Name: COLUMN projection_versions.serving; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.serving IS 'Whether its tables have the plain names';
+
+--
+-- Name: COLUMN projection_versions.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by an operator) or stopped (by a failure: see reason)';
+
+--
+-- Name: COLUMN projection_versions.reason; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.reason IS 'Why it is stopped';
+
+--
+-- Name: COLUMN projection_versions.created_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.created_at IS 'When it was first run';
+
+--
 -- Name: streams; Type: VIEW; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1025,6 +1817,242 @@ COMMENT ON COLUMN eventstore.streams.first_recorded_at IS 'When it began';
 COMMENT ON COLUMN eventstore.streams.last_recorded_at IS 'When its last event was appended';
 
 --
+-- Name: projection_positions; Type: VIEW; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE VIEW eventstore.projection_positions AS
+ SELECT v.projection,
+    s.stream_name,
+    eventstore.projection_position(v.projection, s.stream_name) AS revision,
+    s.head_revision,
+    (EXISTS ( SELECT
+           FROM eventstore.projection_failures f
+          WHERE ((f.projection = v.projection) AND (f.version = v.version) AND (f.stream_name = s.stream_name) AND (f.state <> 'skipped'::text)))) AS parked
+   FROM (eventstore.projection_versions v
+     CROSS JOIN eventstore.streams s)
+  WHERE v.serving;
+
+ALTER VIEW eventstore.projection_positions OWNER TO eventstore_owner;
+
+--
+-- Name: VIEW projection_positions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON VIEW eventstore.projection_positions IS 'How far each projection is in each stream; for one stream: SELECT eventstore.projection_position(projection, stream_name)';
+
+--
+-- Name: COLUMN projection_positions.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_positions.projection IS 'The projection';
+
+--
+-- Name: COLUMN projection_positions.stream_name; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_positions.stream_name IS 'The stream';
+
+--
+-- Name: COLUMN projection_positions.revision; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_positions.revision IS 'Highest revision applied, -1 if none is';
+
+--
+-- Name: COLUMN projection_positions.head_revision; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_positions.head_revision IS 'Revision of the stream''s last event';
+
+--
+-- Name: COLUMN projection_positions.parked; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_positions.parked IS 'Whether the stream is held back behind an event that failed';
+
+--
+-- Name: projection_status; Type: VIEW; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE VIEW eventstore.projection_status AS
+ SELECT v.projection,
+    v.version,
+    v.serving,
+        CASE
+            WHEN ((v.state = 'running'::text) AND (p.owners = 0)) THEN 'waiting'::text
+            ELSE v.state
+        END AS state,
+    v.reason,
+    p.checkpoint,
+    h.head,
+    (h.head - p.checkpoint) AS lag_events,
+        CASE
+            WHEN (h.head > p.checkpoint) THEN GREATEST((clock_timestamp() - ( SELECT e.recorded_at
+               FROM eventstore.events e
+              WHERE (e."position" = (p.checkpoint + 1)))), '00:00:00'::interval)
+            ELSE '00:00:00'::interval
+        END AS lag_time,
+    v.partitions,
+    p.owners AS leased_partitions,
+    ( SELECT count(*) AS count
+           FROM eventstore.projection_failures f
+          WHERE ((f.projection = v.projection) AND (f.version = v.version) AND (f.state <> 'skipped'::text))) AS parked_streams,
+    ( SELECT count(*) AS count
+           FROM eventstore.projection_failures f
+          WHERE ((f.projection = v.projection) AND (f.version = v.version) AND (f.state = 'skipped'::text))) AS skipped_events,
+    p.moved_at,
+    v.tables
+   FROM ((eventstore.projection_versions v
+     CROSS JOIN LATERAL ( SELECT min(p_1.checkpoint) AS checkpoint,
+            max(p_1.moved_at) AS moved_at,
+            count(*) FILTER (WHERE (p_1.leased_until >= clock_timestamp())) AS owners
+           FROM eventstore.projection_partitions p_1
+          WHERE ((p_1.projection = v.projection) AND (p_1.version = v.version))) p)
+     CROSS JOIN ( SELECT COALESCE(max(e."position"), (0)::bigint) AS head
+           FROM eventstore.events e) h);
+
+ALTER VIEW eventstore.projection_status OWNER TO eventstore_owner;
+
+--
+-- Name: VIEW projection_status; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON VIEW eventstore.projection_status IS 'What every projection does and how far it is';
+
+--
+-- Name: COLUMN projection_status.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.projection IS 'Its name';
+
+--
+-- Name: COLUMN projection_status.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.version IS 'Its version';
+
+--
+-- Name: COLUMN projection_status.serving; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.serving IS 'Whether its tables have the plain names';
+
+--
+-- Name: COLUMN projection_status.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.state IS 'running, waiting (no worker runs it), paused or stopped';
+
+--
+-- Name: COLUMN projection_status.reason; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.reason IS 'Why it is stopped';
+
+--
+-- Name: COLUMN projection_status.checkpoint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.checkpoint IS 'Every event up to this position is applied, or its stream is parked';
+
+--
+-- Name: COLUMN projection_status.head; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.head IS 'Last position of the log';
+
+--
+-- Name: COLUMN projection_status.lag_events; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.lag_events IS 'Events of the log behind the checkpoint';
+
+--
+-- Name: COLUMN projection_status.lag_time; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.lag_time IS 'Age of the oldest of them';
+
+--
+-- Name: COLUMN projection_status.partitions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.partitions IS 'Into how many the streams are divided';
+
+--
+-- Name: COLUMN projection_status.leased_partitions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.leased_partitions IS 'How many of them somebody runs now';
+
+--
+-- Name: COLUMN projection_status.parked_streams; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.parked_streams IS 'Streams that wait behind an event that failed: see projection_failures';
+
+--
+-- Name: COLUMN projection_status.skipped_events; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.skipped_events IS 'Events left out for good';
+
+--
+-- Name: COLUMN projection_status.moved_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.moved_at IS 'When a checkpoint last moved';
+
+--
+-- Name: COLUMN projection_status.tables; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.tables IS 'Its read tables, in schema eventstore_read';
+
+--
+-- Name: projection_workers; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.projection_workers (
+    projection text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    owner text NOT NULL,
+    seen_until timestamp with time zone NOT NULL
+);
+
+ALTER TABLE eventstore.projection_workers OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE projection_workers; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.projection_workers IS 'Workers that would run a projection: its partitions are shared out among them';
+
+--
+-- Name: COLUMN projection_workers.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_workers.projection IS 'The projection';
+
+--
+-- Name: COLUMN projection_workers.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_workers.version IS 'Its version';
+
+--
+-- Name: COLUMN projection_workers.owner; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_workers.owner IS 'The worker';
+
+--
+-- Name: COLUMN projection_workers.seen_until; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_workers.seen_until IS 'Until when it counts unless it is heard of again';
+
+--
 -- Name: alembic_version alembic_version_pkc; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1067,6 +2095,34 @@ ALTER TABLE ONLY eventstore.log
     ADD CONSTRAINT log_pkey PRIMARY KEY (singleton);
 
 --
+-- Name: projection_failures projection_failures_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.projection_failures
+    ADD CONSTRAINT projection_failures_pkey PRIMARY KEY (projection, version, "position");
+
+--
+-- Name: projection_partitions projection_partitions_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.projection_partitions
+    ADD CONSTRAINT projection_partitions_pkey PRIMARY KEY (projection, version, partition);
+
+--
+-- Name: projection_versions projection_versions_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.projection_versions
+    ADD CONSTRAINT projection_versions_pkey PRIMARY KEY (projection, version);
+
+--
+-- Name: projection_workers projection_workers_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.projection_workers
+    ADD CONSTRAINT projection_workers_pkey PRIMARY KEY (projection, version, owner);
+
+--
 -- Name: events_category_position_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1077,6 +2133,18 @@ CREATE INDEX events_category_position_idx ON eventstore.events USING btree (spli
 --
 
 CREATE INDEX events_event_type_position_idx ON eventstore.events USING btree (event_type, "position");
+
+--
+-- Name: projection_failures_stream_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE UNIQUE INDEX projection_failures_stream_idx ON eventstore.projection_failures USING btree (projection, version, stream_name) WHERE (state <> 'skipped'::text);
+
+--
+-- Name: projection_versions_serving_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE UNIQUE INDEX projection_versions_serving_idx ON eventstore.projection_versions USING btree (projection) WHERE serving;
 
 --
 -- Name: event_tags event_tags_append_only; Type: TRIGGER; Schema: eventstore; Owner: eventstore_owner
@@ -1093,6 +2161,27 @@ ALTER TABLE eventstore.event_tags ENABLE ALWAYS TRIGGER event_tags_append_only;
 CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON eventstore.events FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change();
 
 ALTER TABLE eventstore.events ENABLE ALWAYS TRIGGER events_append_only;
+
+--
+-- Name: projection_failures projection_failures_projection_version_fkey; Type: FK CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.projection_failures
+    ADD CONSTRAINT projection_failures_projection_version_fkey FOREIGN KEY (projection, version) REFERENCES eventstore.projection_versions(projection, version) ON DELETE CASCADE;
+
+--
+-- Name: projection_partitions projection_partitions_projection_version_fkey; Type: FK CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.projection_partitions
+    ADD CONSTRAINT projection_partitions_projection_version_fkey FOREIGN KEY (projection, version) REFERENCES eventstore.projection_versions(projection, version) ON DELETE CASCADE;
+
+--
+-- Name: projection_workers projection_workers_projection_version_fkey; Type: FK CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.projection_workers
+    ADD CONSTRAINT projection_workers_projection_version_fkey FOREIGN KEY (projection, version) REFERENCES eventstore.projection_versions(projection, version) ON DELETE CASCADE;
 
 --
 -- Name: SCHEMA eventstore; Type: ACL; Schema: -; Owner: eventstore_owner
@@ -1131,6 +2220,15 @@ GRANT ALL ON FUNCTION eventstore.append_v1(_append_request integer[], _append_st
 REVOKE ALL ON FUNCTION eventstore.begin_epoch() FROM PUBLIC;
 
 --
+-- Name: FUNCTION check_projection_runs(_projection text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.check_projection_runs(_projection text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.check_projection_runs(_projection text) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.check_projection_runs(_projection text) TO eventstore_reader;
+GRANT ALL ON FUNCTION eventstore.check_projection_runs(_projection text) TO eventstore_worker;
+
+--
 -- Name: FUNCTION matching_backward_v1(_query jsonb, _after bigint, _before bigint, _limit integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1147,6 +2245,88 @@ REVOKE ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _befo
 GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) TO eventstore_reader;
 GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION partition_of(stream_name text, partitions integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.partition_of(stream_name text, partitions integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.partition_of(stream_name text, partitions integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.partition_of(stream_name text, partitions integer) TO eventstore_reader;
+GRANT ALL ON FUNCTION eventstore.partition_of(stream_name text, partitions integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION pause_projection(projection text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_checkpoint_v1(_projection text, _version integer, _partition integer, _lease bigint, _checkpoint bigint); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_checkpoint_v1(_projection text, _version integer, _partition integer, _lease bigint, _checkpoint bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_checkpoint_v1(_projection text, _version integer, _partition integer, _lease bigint, _checkpoint bigint) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_position(projection text, stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_position(projection text, stream_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_position(projection text, stream_name text) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.projection_position(projection text, stream_name text) TO eventstore_reader;
+GRANT ALL ON FUNCTION eventstore.projection_position(projection text, stream_name text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_register_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_register_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_register_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_release_v1(_projection text, _version integer, _owner text, _partition integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_stop_v1(_projection text, _version integer, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_unpark_v1(_projection text, _version integer, _stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_unpark_v1(_projection text, _version integer, _stream_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_unpark_v1(_projection text, _version integer, _stream_name text) TO eventstore_worker;
 
 --
 -- Name: FUNCTION query_fault_v1(_query jsonb); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -1194,6 +2374,48 @@ GRANT ALL ON FUNCTION eventstore.read_stream(stream_name text, after bigint, max
 --
 
 REVOKE ALL ON FUNCTION eventstore.refuse_change() FROM PUBLIC;
+
+--
+-- Name: FUNCTION resume_projection(projection text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.resume_projection(projection text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.resume_projection(projection text, version integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.resume_projection(projection text, version integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION retry_parked(projection text, stream_name text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION skip_parked(projection text, stream_name text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION wait_for(projection text, "position" bigint, timeout interval); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.wait_for(projection text, "position" bigint, timeout interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.wait_for(projection text, "position" bigint, timeout interval) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.wait_for(projection text, "position" bigint, timeout interval) TO eventstore_reader;
+GRANT ALL ON FUNCTION eventstore.wait_for(projection text, "position" bigint, timeout interval) TO eventstore_worker;
+
+--
+-- Name: FUNCTION wait_for(projection text, stream_name text, revision bigint, timeout interval); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.wait_for(projection text, stream_name text, revision bigint, timeout interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.wait_for(projection text, stream_name text, revision bigint, timeout interval) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.wait_for(projection text, stream_name text, revision bigint, timeout interval) TO eventstore_reader;
+GRANT ALL ON FUNCTION eventstore.wait_for(projection text, stream_name text, revision bigint, timeout interval) TO eventstore_worker;
 
 --
 -- Name: TABLE alembic_version; Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -1244,12 +2466,60 @@ GRANT SELECT ON TABLE eventstore.health TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.health TO eventstore_worker;
 
 --
+-- Name: TABLE projection_failures; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.projection_failures TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.projection_failures TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.projection_failures TO eventstore_worker;
+
+--
+-- Name: TABLE projection_partitions; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.projection_partitions TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.projection_partitions TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.projection_partitions TO eventstore_worker;
+
+--
+-- Name: TABLE projection_versions; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_worker;
+
+--
 -- Name: TABLE streams; Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
 GRANT SELECT ON TABLE eventstore.streams TO eventstore_writer;
 GRANT SELECT ON TABLE eventstore.streams TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.streams TO eventstore_worker;
+
+--
+-- Name: TABLE projection_positions; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.projection_positions TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.projection_positions TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.projection_positions TO eventstore_worker;
+
+--
+-- Name: TABLE projection_status; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_worker;
+
+--
+-- Name: TABLE projection_workers; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.projection_workers TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.projection_workers TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.projection_workers TO eventstore_worker;
 
 --
 -- PostgreSQL database dump complete

@@ -67,6 +67,15 @@ def test_every_operation_and_every_refusal_is_described() -> None:
         ("GET", "/events/{event_id}"),
         ("GET", "/categories"),
         ("GET", "/event-types"),
+        ("GET", "/projections"),
+        ("GET", "/projections/{projection}"),
+        ("GET", "/projections/{projection}/position"),
+        ("GET", "/projections/{projection}/streams/{stream_name}"),
+        ("POST", "/projections/{projection}/pause"),
+        ("POST", "/projections/{projection}/resume"),
+        ("GET", "/projections/{projection}/parked"),
+        ("POST", "/projections/{projection}/parked/{stream_name}/retry"),
+        ("POST", "/projections/{projection}/parked/{stream_name}/skip"),
     }
     for methods in description["paths"].values():
         for operation in methods.values():

@@ -9,14 +9,18 @@ import pytest
 from eventstore import (
     AppendRefused,
     ConditionFailed,
+    DefinitionChanged,
     DuplicateEventId,
     EventStoreError,
     InvalidInput,
     LimitExceeded,
     NotFound,
     OutcomeUnknown,
+    ProjectionBehind,
+    ProjectionStopped,
     RevisionConflict,
     SchemaMismatch,
+    StreamParked,
     Unavailable,
 )
 from eventstore.client.problems import refusal
@@ -35,6 +39,12 @@ ERRORS = [
     OutcomeUnknown(("a", "b")),
     Unavailable("busy", retry_after=7),
     SchemaMismatch("run: eventstore migrate"),
+    DefinitionChanged("orders", 1),
+    ProjectionStopped("orders", "stopped", "no disk"),
+    ProjectionStopped("orders", "paused", None),
+    StreamParked("orders", "a", 3, "why"),
+    ProjectionBehind("orders", "position 9", checkpoint=4, events_per_second=1.5, is_run=True),
+    ProjectionBehind("orders", "position 9", checkpoint=4, events_per_second=0, is_run=False),
 ]
 
 

@@ -34,9 +34,7 @@ async def listening(dsn: str, sender: Pg, woken: asyncio.Event) -> AsyncIterator
         async with turn:
             await sender.execute("SELECT pg_notify($1, $2)", channel, payload)
 
-    listener = Listener(
-        dsn, "eventstore", wake=woken.set, notify=notify, heartbeat=0.05, deadline=0.5
-    )
+    listener = Listener(dsn, {"eventstore": woken.set}, notify=notify, heartbeat=0.05, deadline=0.5)
     listener.start()
     try:
         yield listener

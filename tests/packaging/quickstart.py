@@ -1,7 +1,9 @@
 """Runs the README: its `sh` and `python` blocks, in order, against a service that it starts.
 
 `python -m tests.packaging.quickstart BIN_DIR DATA_DIR` does it with the programs of an installed
-environment. Blocks with more words behind the language (```sh install) are not run here.
+environment. A block with a file's name behind the language (```python shop.py) is written to
+that file, ```sh worker goes on in the background until the end, and blocks with other words there
+(```sh install) are not run.
 """
 
 from __future__ import annotations
@@ -18,17 +20,55 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 README = Path(__file__).parents[2] / "README.md"
 DEFAULT_URL = "http://127.0.0.1:2113"
-_BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^```(sh|python)(?: (worker|[a-z_]+\.py))?\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+_RUN_TESTS = """
+import {module}
+tests = [test for name, test in vars({module}).items() if name.startswith("test_")]
+assert tests
+for test in tests:
+    test()
+"""
 START_TIMEOUT = 60
 
 
-def blocks(text: str) -> list[tuple[str, str]]:
-    """Give the runnable blocks of a Markdown text: language and code."""
-    return [(match[1], match[2]) for match in _BLOCK.finditer(text)]
+class Block(NamedTuple):
+    """A block of code: its language, the file or `worker` named behind it, and the code."""
+
+    language: str
+    name: str
+    code: str
+
+
+def blocks(text: str) -> list[Block]:
+    """Give the blocks of a Markdown text that are run, or written to a file."""
+    return [Block(match[1], match[2] or "", match[3]) for match in _BLOCK.finditer(text)]
+
+
+@contextlib.contextmanager
+def worker(code: str, *, env: dict[str, str], cwd: Path) -> Iterator[None]:
+    """Run a block in the background, from the moment that its worker says what it runs."""
+    command = ["bash", "-c", f"exec {code}"]
+    process = subprocess.Popen(command, env=env, cwd=cwd, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines: list[str] = []
+    try:
+        for line in process.stderr:
+            lines.append(line)
+            if " now runs " in line:
+                break
+        else:
+            raise AssertionError("the worker ended at once:\n" + "".join(lines))
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=START_TIMEOUT)
+    assert process.returncode == 0, f"the worker ended with {process.returncode}"
 
 
 @contextlib.contextmanager
@@ -83,12 +123,22 @@ def run_readme(bin_dir: Path, data_dir: Path) -> dict[str, Any]:
             "EVENTSTORE_URL": url,
             "EVENTSTORE_DATA_DIR": str(data_dir),
         }
-        outputs = [
-            run_block(language, code, bin_dir=bin_dir, env=env, cwd=Path(folder))
-            for language, code in blocks(README.read_text(encoding="utf-8"))
-        ]
+        outputs = []
+        with contextlib.ExitStack() as background:
+            for language, name, code in blocks(README.read_text(encoding="utf-8")):
+                if name == "worker":
+                    background.enter_context(worker(code, env=env, cwd=Path(folder)))
+                elif name:
+                    (Path(folder) / name).write_text(code, encoding="utf-8")
+                    if name.startswith("test_"):
+                        tests = _RUN_TESTS.format(module=name.removesuffix(".py"))
+                        run_block("python", tests, bin_dir=bin_dir, env=env, cwd=Path(folder))
+                else:
+                    done = run_block(language, code, bin_dir=bin_dir, env=env, cwd=Path(folder))
+                    outputs.append(done)
         assert "HTTP/1.1 201" in outputs[0], outputs[0]
         assert "someone was faster: 0" in outputs[1], outputs[1]
+        assert any('"reached":true' in output for output in outputs), outputs
         with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own service
             root: dict[str, Any] = json.load(answer)
         return root

@@ -42,6 +42,9 @@ FORBIDDEN = [
     "CREATE OR REPLACE FUNCTION eventstore.refuse_change() RETURNS trigger LANGUAGE plpgsql"
     " AS 'BEGIN RETURN NULL; END'",
     "ALTER FUNCTION eventstore.append_v1 RESET lock_timeout",
+    "UPDATE eventstore.projection_partitions SET checkpoint = 0",
+    "DELETE FROM eventstore.projection_failures",
+    "INSERT INTO eventstore.projection_workers VALUES ('orders', 1, 'me', 'infinity')",
     "SET session_replication_role = replica",
     "SET ROLE eventstore_owner",
     "GRANT eventstore_owner TO CURRENT_USER",
@@ -104,6 +107,53 @@ async def test_a_stranger_may_do_nothing(login: Login, dsn: str) -> None:
             pass
     with pytest.raises(AccessDenied), SyncEventStore(stranger):
         pass
+
+
+RUN = (
+    "SELECT eventstore.projection_register_v1('orders', 1, '{}', '{t}', 'f', 1)",
+    "SELECT eventstore.projection_lease_v1('orders', 1, 'me', 60)",
+    "SELECT eventstore.projection_begin_v1('orders', 1, 0, 1, '{}')",
+    "SELECT eventstore.projection_fail_v1('orders', 1, 'a', 0, 1, 'parked', 'why')",
+    "SELECT eventstore.projection_unpark_v1('orders', 1, 'a')",
+    "SELECT eventstore.projection_checkpoint_v1('orders', 1, 0, 1, 1)",
+    "SELECT eventstore.projection_stop_v1('orders', 1, 'why')",
+    "SELECT eventstore.projection_release_v1('orders', 1, 'me')",
+    "CREATE TABLE eventstore_read.t ()",
+)
+OPERATE = (
+    "SELECT eventstore.pause_projection('orders')",
+    "SELECT eventstore.resume_projection('orders')",
+    "SELECT eventstore.retry_parked('orders')",
+    "SELECT eventstore.skip_parked('orders', 'a')",
+)
+LOOK = (
+    "SELECT * FROM eventstore.projection_status",
+    "SELECT * FROM eventstore.projection_positions",
+    "SELECT * FROM eventstore.projection_failures",
+    "SELECT eventstore.projection_position('orders', 'a')",
+    "SELECT eventstore.wait_for('orders', 0, '0'::interval)",
+)
+
+
+@pytest.mark.parametrize(
+    ("role", "may", "may_not"),
+    [
+        ("worker", [*RUN, *OPERATE, *LOOK], []),
+        ("writer", [*OPERATE, *LOOK], RUN),
+        ("reader", LOOK, [*RUN, *OPERATE]),
+    ],
+)
+def test_workers_run_projections_writers_operate_and_readers_look(
+    login: Login, dsn: str, sql: Psql, role: str, may: list[str], may_not: list[str]
+) -> None:
+    if role != "worker":
+        sql.execute(RUN[0].encode())
+    with psycopg.connect(login(f"eventstore_{role}", dsn), autocommit=True) as connection:
+        for statement in may:
+            connection.execute(statement.encode())
+        for statement in may_not:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
 
 
 def test_the_owner_cannot_log_in(sql: Psql) -> None:

@@ -49,7 +49,7 @@ def accepts_json(request: Request) -> None:
     negotiate(Headers(request.scope["headers"]), (JSON,))
 
 
-def _integer(name: str) -> BeforeValidator:
+def integer(name: str) -> BeforeValidator:
     """Take a whole number in its one spelling only: no sign, no leading zero, no fraction."""
     return BeforeValidator(lambda text: whole_number(text, name, 0, END))
 
@@ -68,7 +68,8 @@ StreamName = Annotated[
 EventId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
 
-def _name(segment: str) -> str:
+def decoded_name(segment: str) -> str:
+    """Give the stream name that a path segment stands for, checked."""
     return check_stream_name(decode(segment, "the stream name"))
 
 
@@ -85,7 +86,7 @@ async def _event_reply(request: Request, store: EventStore, event: RecordedEvent
 
 @router.head("/streams/{stream_name}", summary="The stream's head revision, as its ETag")
 async def head_stream(stream_name: StreamName, request: Request, store: Store) -> Response:
-    head = await store.stream_head(_name(stream_name))
+    head = await store.stream_head(decoded_name(stream_name))
     if head is None:
         raise NotFound("there is no such stream")
     etag = f'"{head}"'
@@ -101,11 +102,11 @@ async def head_stream(stream_name: StreamName, request: Request, store: Store) -
 )
 async def get_stream_event(
     stream_name: StreamName,
-    revision: Annotated[int, Path(ge=0, le=END), _integer("the revision")],
+    revision: Annotated[int, Path(ge=0, le=END), integer("the revision")],
     request: Request,
     store: Store,
 ) -> Response:
-    name = _name(stream_name)
+    name = decoded_name(stream_name)
     async for event in store.read_stream(name, after=revision - 1, limit=1):
         if event.revision == revision:
             return await _event_reply(request, store, event)
@@ -119,7 +120,7 @@ async def list_streams(
     prefix: Annotated[str, Query(max_length=255)] = "",
     category: Annotated[str | None, Query(max_length=255)] = None,
     after: Annotated[str, Query(max_length=255, description="Only names after this one")] = "",
-    limit: Annotated[int, Query(ge=1, le=1000), _integer("query parameter limit")] = DEFAULT_LIMIT,
+    limit: Annotated[int, Query(ge=1, le=1000), integer("query parameter limit")] = DEFAULT_LIMIT,
 ) -> Response:
     for name, text in (("prefix", prefix), ("category", category or ""), ("after", after)):
         if "\0" in text:

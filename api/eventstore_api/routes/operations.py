@@ -18,6 +18,7 @@ _LINKS = {
     "events": "/events",
     "categories": "/categories",
     "event_types": "/event-types",
+    "projections": "/projections",
     "health": "/health/ready",
     "openapi": "/openapi.json",
     "docs": "/docs",

@@ -1,0 +1,107 @@
+"""The projections of a store: what they do, how far they are, and what operators can do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from eventstore.core.errors import NotFound
+
+Fetch = Callable[..., Awaitable[list[Any]]]
+
+
+class ProjectionStatus(NamedTuple):
+    """One version of a projection: the columns of the view `projection_status`.
+
+    `state` is running, waiting (no worker runs it), paused or stopped (`reason` says why);
+    `lag_seconds` is the age of the oldest event that it has not applied.
+    """
+
+    projection: str
+    version: int
+    serving: bool
+    state: str
+    reason: str | None
+    checkpoint: int
+    head: int
+    lag_events: int
+    lag_seconds: float
+    partitions: int
+    leased_partitions: int
+    parked_streams: int
+    skipped_events: int
+    moved_at: datetime | None
+    tables: list[str]
+
+
+class ParkedStream(NamedTuple):
+    """A stream that a projection holds back, from the event on that it could not apply."""
+
+    stream_name: str
+    revision: int
+    position: int
+    state: str
+    error: str
+    attempts: int
+    failed_at: datetime
+
+
+class ProjectionCatalog:
+    """`store.projections`. Every method raises NotFound if there is no such projection."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        """`fetch(statement, *args)` runs a named statement."""
+        self._fetch = fetch
+
+    async def all(self) -> list[ProjectionStatus]:
+        """Give every version of every projection, by name and version."""
+        return [ProjectionStatus(*row) for row in await self._fetch("projection_statuses", None)]
+
+    async def get(self, projection: str) -> ProjectionStatus:
+        """Give the version that serves."""
+        for row in await self._fetch("projection_statuses", projection):
+            status = ProjectionStatus(*row)
+            if status.serving:
+                return status
+        raise NotFound(f"there is no projection {projection!r}")
+
+    async def position(self, projection: str, stream_name: str) -> int:
+        """Give the highest revision of a stream that it has applied, -1 if it has none."""
+        [row] = await self._fetch("projection_position", projection, stream_name)
+        if row[0] is None:
+            raise NotFound(f"there is no projection {projection!r}")
+        return int(row[0])
+
+    async def parked(self, projection: str, *, limit: int = 1_000) -> list[ParkedStream]:
+        """Give the streams that are held back, the longest first."""
+        await self.get(projection)
+        return [
+            ParkedStream(*row)
+            for row in await self._fetch("projection_parked_streams", projection, limit)
+        ]
+
+    async def pause(self, projection: str) -> None:
+        """Let it rest, on every worker, until it is resumed."""
+        await self._fetch("projection_pause", projection)
+
+    async def resume(self, projection: str) -> None:
+        """Let one that is paused or stopped go on where it was."""
+        await self._fetch("projection_resume", projection)
+
+    async def retry(self, projection: str, stream_name: str | None = None) -> int:
+        """Try a parked stream again from the event that failed (None: all); give how many."""
+        await self.get(projection)
+        [row] = await self._fetch("projection_retry", projection, stream_name)
+        return int(row[0])
+
+    async def skip(self, projection: str, stream_name: str) -> int:
+        """Leave out, for good, the event on which a parked stream waits; give its position.
+
+        What comes after it is then applied. Raises NotFound if the stream is not parked.
+        """
+        await self.get(projection)
+        [row] = await self._fetch("projection_skip", projection, stream_name)
+        if row[0] is None:
+            raise NotFound(f"stream {stream_name!r} is not parked in projection {projection!r}")
+        return int(row[0])

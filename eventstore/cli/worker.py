@@ -1,0 +1,68 @@
+"""`eventstore worker`: runs the projections of an App."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eventstore.cli.loading import load_app
+from eventstore.cli.local import admin_dsn
+from eventstore.cli.options import DataDirOption
+from eventstore.core.errors import EventStoreError
+from eventstore.postgres.schema import DEFAULT_SCHEMA
+
+if TYPE_CHECKING:
+    from eventstore.app import App
+
+
+def worker(
+    app: Annotated[str, typer.Argument(metavar="MODULE:NAME", help="Your App, as in myapp:app.")],
+    dsn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DSN",
+            help="The database, as a member of <schema>_worker: postgresql://worker@host/database. "
+            "Env: EVENTSTORE_DSN. Default: that of the running 'eventstore serve'",
+        ),
+    ] = None,
+    schema: Annotated[
+        str, typer.Option(envvar="EVENTSTORE_SCHEMA", help="One store is one schema.")
+    ] = DEFAULT_SCHEMA,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Run the projections of an app: keep their read tables up to date.
+
+    \b
+    eventstore worker myapp:app
+    eventstore worker myapp:app --dsn postgresql://worker@db/shop
+
+    Start as many as you like, on any number of machines: they share the work, and take over from
+    one that dies within 10 s. Ctrl-C or SIGTERM ends after the batch that is under way. Read
+    tables are in schema <schema>_read; 'SELECT * FROM eventstore.projection_status' tells how far
+    they are.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    made = load_app(app)
+    if not made.projections:
+        raise EventStoreError(f"{app} has no projections: there is nothing to run")
+    asyncio.run(_work(made, admin_dsn(dsn, data_dir, os.environ), schema))
+
+
+async def _work(app: App, dsn: str, schema: str) -> None:
+    from eventstore.projections.worker import Worker  # noqa: PLC0415 - imports the driver
+    from eventstore.store import EventStore  # noqa: PLC0415
+
+    async with EventStore(dsn, schema=schema) as store:
+        running = Worker(store, app.projections, dsn=dsn)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, running.stop)
+        await running.run()
+    logging.getLogger("eventstore").info("stopped")

@@ -1,0 +1,87 @@
+-- name: projection_register
+SELECT eventstore.projection_register_v1($1, $2, $3::text::jsonb, $4, $5, $6);
+
+-- name: projection_lease
+SELECT l.partition, l.lease, l.checkpoint, l.epoch, l.crashes, l.surplus
+  FROM eventstore.projection_lease_v1($1, $2, $3, $4) AS l;
+
+-- name: projection_release
+SELECT eventstore.projection_release_v1($1, $2, $3, $4);
+
+-- name: projection_begin
+SELECT b.checkpoint, b.serving, b.held FROM eventstore.projection_begin_v1($1, $2, $3, $4, $5) AS b;
+
+-- name: projection_fail
+SELECT eventstore.projection_fail_v1($1, $2, $3, $4, $5, $6, $7);
+
+-- name: projection_unpark
+SELECT eventstore.projection_unpark_v1($1, $2, $3);
+
+-- name: projection_stop
+SELECT eventstore.projection_stop_v1($1, $2, $3);
+
+-- name: projection_checkpoint
+SELECT eventstore.projection_checkpoint_v1($1, $2, $3, $4, $5);
+
+-- name: projection_serves
+SELECT v.serving FROM eventstore.projection_versions AS v WHERE v.projection = $1 AND v.version = $2;
+
+-- name: projection_retrying
+SELECT f.stream_name, f.position FROM eventstore.projection_failures AS f
+ WHERE f.projection = $1 AND f.version = $2 AND f.state = 'retrying';
+
+-- name: projection_standings
+-- $1: projections. The versions that serve.
+SELECT v.projection, v.state, v.reason,
+       array_agg(p.checkpoint ORDER BY p.partition),
+       bool_and(coalesce(p.leased_until >= clock_timestamp(), false))
+  FROM eventstore.projection_versions AS v
+  JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
+ WHERE v.serving AND v.projection = ANY ($1::text[])
+ GROUP BY v.projection, v.state, v.reason;
+
+-- name: projection_parked
+-- $1: projections, $2: streams. Which of them are held back, why, and whether they are tried again.
+SELECT f.projection, f.stream_name, f.revision, f.error, f.state = 'retrying'
+  FROM eventstore.projection_versions AS v
+  JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
+ WHERE v.serving AND v.projection = ANY ($1::text[])
+   AND f.stream_name = ANY ($2::text[]) AND f.state <> 'skipped';
+
+-- name: positions_of
+-- $1: streams, $2: revisions. Where those events are, if they are stored.
+SELECT e.stream_name, e.revision, e.position
+  FROM unnest($1::text[], $2::bigint[]) AS w(stream_name, revision)
+  JOIN eventstore.events AS e ON e.stream_name = w.stream_name AND e.revision = w.revision;
+
+-- name: projection_statuses
+-- $1: a projection, NULL for all.
+SELECT s.projection, s.version, s.serving, s.state, s.reason, s.checkpoint, s.head, s.lag_events,
+       extract(epoch FROM s.lag_time)::double precision, s.partitions, s.leased_partitions,
+       s.parked_streams, s.skipped_events, s.moved_at, s.tables
+  FROM eventstore.projection_status AS s
+ WHERE $1::text IS NULL OR s.projection = $1
+ ORDER BY s.projection, s.version;
+
+-- name: projection_parked_streams
+-- $1: projection, $2: limit.
+SELECT f.stream_name, f.revision, f.position, f.state, f.error, f.attempts, f.failed_at
+  FROM eventstore.projection_versions AS v
+  JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
+ WHERE v.serving AND v.projection = $1 AND f.state <> 'skipped'
+ ORDER BY f.position LIMIT $2;
+
+-- name: projection_pause
+SELECT eventstore.pause_projection($1);
+
+-- name: projection_resume
+SELECT eventstore.resume_projection($1);
+
+-- name: projection_retry
+SELECT eventstore.retry_parked($1, $2);
+
+-- name: projection_skip
+SELECT eventstore.skip_parked($1, $2);
+
+-- name: projection_position
+SELECT eventstore.projection_position($1, $2);

@@ -1,0 +1,162 @@
+"""Waiting for projections: one look at the database serves everyone in the process who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from eventstore.core.errors import EventStoreError, Unavailable
+from eventstore.core.progress import Parked, Standing, Wait, too_late, verdict, wait_of
+
+logger: Final = logging.getLogger("eventstore.progress")
+
+POLL_LIVE: Final = 1.0
+"""Seconds between looks while notifications arrive: one may have been lost."""
+POLL_ONLY: Final = 0.05
+"""Seconds between looks while they do not."""
+
+
+def progress_channel(schema: str) -> str:
+    """Give the channel on which workers tell that checkpoints have moved."""
+    return f"{schema}_progress"
+
+
+Fetch = Callable[..., Awaitable[list[Any]]]
+
+
+class Progress:
+    """Keeps an eye on the projections that somebody waits for. `wake` it when one has moved.
+
+    Whoever waits holds no connection. `fetch(statement, *args)` runs a named statement; `live`
+    says whether notifications of moved checkpoints arrive.
+    """
+
+    def __init__(self, fetch: Fetch, *, live: Callable[[], bool] = lambda: False) -> None:
+        self._fetch = fetch
+        self._live = live
+        self._waiting: dict[asyncio.Future[int], Wait] = {}
+        self._standings: dict[str, Standing] = {}
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait now."""
+        return len(self._waiting)
+
+    def wake(self) -> None:
+        """Look now."""
+        self._woken.set()
+
+    async def close(self) -> None:
+        """End every wait (Unavailable) and stop looking."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        for waiter in list(self._waiting):
+            _fail(waiter, Unavailable("the store is being closed"))
+
+    async def wait(
+        self,
+        projection: str,
+        *,
+        position: int | None = None,
+        stream: str | None = None,
+        revision: int | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
+    ) -> int:
+        """Wait until a projection has applied a position, or a revision of a stream.
+
+        Gives its checkpoint. Raises NotFound (no such projection), ProjectionStopped or
+        StreamParked at once where waiting is in vain, and ProjectionBehind after `timeout`
+        seconds (default 5; 0: only look).
+        """
+        wait = wait_of(projection, position=position, stream=stream, revision=revision)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        waiter: asyncio.Future[int] = loop.create_future()
+        self._waiting[waiter] = wait
+        try:
+            await self._look([waiter])
+            if waiter.done():
+                return waiter.result()
+            first = self._standings[projection].checkpoint
+            if self._task is None:
+                self._task = asyncio.create_task(self._run(), name="eventstore progress")
+            self._woken.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    return await waiter
+            now = self._standings[projection]
+            seconds = loop.time() - began
+            raise too_late(wait, now, seconds=seconds, moved=now.checkpoint - first)
+        finally:
+            del self._waiting[waiter]
+
+    async def _run(self) -> None:
+        while True:
+            poll = POLL_LIVE if self._live() else POLL_ONLY
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(poll if self._waiting else None):
+                    await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self._look(list(self._waiting))
+            except Exception as error:  # whatever it is: a task that ends would end quietly
+                unexpected = not isinstance(error, EventStoreError)
+                logger.warning("progress cannot be read: %s", error, exc_info=unexpected)
+                await asyncio.sleep(POLL_LIVE)
+
+    async def _look(self, waiters: list[asyncio.Future[int]]) -> None:
+        """Look at what these wait for, and settle what is decided."""
+        waiting = {w: self._waiting[w] for w in waiters if w in self._waiting and not w.done()}
+        if not waiting:
+            return
+        names = sorted({wait.projection for wait in waiting.values()})
+        standings = {
+            row[0]: Standing.of(row) for row in await self._fetch("projection_standings", names)
+        }
+        self._standings.update(standings)
+        streams = sorted({w.stream_name for w in waiting.values() if w.stream_name is not None})
+        parked: dict[tuple[str, str], Parked] = {}
+        if streams:
+            parked = {
+                (row[0], row[1]): Parked(*row[1:])
+                for row in await self._fetch("projection_parked", names, streams)
+            }
+            await self._place(waiting)
+        for waiter, wait in waiting.items():
+            held = parked.get((wait.projection, wait.stream_name or ""))
+            told = verdict(wait, standings.get(wait.projection), held)
+            if isinstance(told, EventStoreError):
+                _fail(waiter, told)
+            elif told is not None and not waiter.done():
+                waiter.set_result(told)
+
+    async def _place(self, waiting: dict[asyncio.Future[int], Wait]) -> None:
+        """Find the positions of events that were not known to be stored until now."""
+        unknown = [(w, wait) for w, wait in waiting.items() if wait.position is None]
+        if not unknown:
+            return
+        found = {
+            (row[0], row[1]): row[2]
+            for row in await self._fetch(
+                "positions_of",
+                [wait.stream_name for _, wait in unknown],
+                [wait.revision for _, wait in unknown],
+            )
+        }
+        for waiter, wait in unknown:
+            position = found.get((wait.stream_name, wait.revision))
+            waiting[waiter] = wait._replace(position=position)
+            if waiter in self._waiting:
+                self._waiting[waiter] = waiting[waiter]
+
+
+def _fail(waiter: asyncio.Future[int], error: EventStoreError) -> None:
+    if not waiter.done():
+        waiter.set_exception(error)

@@ -1,0 +1,1 @@
+"""Running projections: read tables, batches, leases, workers."""

@@ -1,0 +1,69 @@
+"""Making a projection known to the database: its row, its partitions and its tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import asyncpg
+
+from eventstore.core.errors import DefinitionChanged
+from eventstore.core.projection import Projection
+from eventstore.postgres.errors import translate
+from eventstore.postgres.statements import statements
+from eventstore.projections.connection import Connection
+from eventstore.projections.tables import ReadTable
+
+
+async def register(connection: Connection, projection: Projection, *, schema: str) -> bool:
+    """Make a version known and create its tables; tell whether it was new.
+
+    All or nothing, and safe to call from any number of workers at once. Raises DefinitionChanged
+    if this version is known with other tables, another query or other partitions, and AccessDenied
+    if the connected user is no member of `<schema>_worker`.
+    """
+    tables = read_tables(projection, schema=schema)
+    try:
+        async with connection.transaction():
+            is_new: bool = await connection.fetchval(
+                statements(schema)["projection_register"],
+                projection.name,
+                projection.version,
+                projection.query.to_json(),
+                [table.name for table in tables],
+                fingerprint(projection),
+                projection.partitions,
+            )
+            if is_new:
+                serving: bool = await connection.fetchval(
+                    statements(schema)["projection_serves"], projection.name, projection.version
+                )
+                # So that every worker may change them, whoever it logs in as.
+                await connection.execute(f"SET LOCAL ROLE {schema}_worker")
+                for table in tables:
+                    for statement in table.ddl(serving=serving):
+                        await connection.execute(statement)
+                    name = table.physical_name(serving=serving)
+                    await connection.execute(
+                        f"GRANT SELECT ON {name} TO {schema}_reader, {schema}_writer"
+                    )
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == "ST007":
+            raise DefinitionChanged(projection.name, projection.version) from error
+        raise translate(error) from error
+    return is_new
+
+
+def read_tables(projection: Projection, *, schema: str) -> list[ReadTable]:
+    """Give the tables of a projection as they are in a store's database."""
+    return [
+        ReadTable(table, schema=f"{schema}_read", version=projection.version)
+        for table in projection.tables
+    ]
+
+
+def fingerprint(projection: Projection) -> str:
+    """Tell definitions apart: what the tables hold depends on all this, and on the handlers."""
+    tables = {t.name: t.ddl(serving=True) for t in read_tables(projection, schema="eventstore")}
+    facts = {"query": projection.query.to_json(), "tables": tables, "of": projection.partitions}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

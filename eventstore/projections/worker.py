@@ -1,0 +1,193 @@
+"""A worker: runs projections in this process, shared out among all workers of the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from eventstore.core.projection import Projection
+from eventstore.core.streams import partition_of
+from eventstore.postgres.connection import Connection
+from eventstore.postgres.notifier import Notifier
+from eventstore.postgres.statements import statements
+from eventstore.progress import progress_channel
+from eventstore.projections.connection import read_json_as_values
+from eventstore.projections.registry import register
+from eventstore.projections.runner import Runner
+from eventstore.projections.writer import Place, Writer
+from eventstore.store import EventStore
+
+logger: Final = logging.getLogger("eventstore.projections")
+
+BEAT: Final = 1.0
+"""Seconds between heartbeats: until a pause or a retry is noticed."""
+LEASE: Final = 10.0
+"""Seconds without a heartbeat after which another worker takes over."""
+
+
+class Worker:
+    """Runs projections until `stop`: `await Worker(store, [orders], dsn=dsn).run()`.
+
+    `store` is open; `dsn` is of a login that is a member of `<schema>_worker`. Any number of
+    workers may run the same projections: each partition has one runner at a time.
+    """
+
+    def __init__(
+        self, store: EventStore, projections: Iterable[Projection], *, dsn: str, name: str = ""
+    ) -> None:
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._store = store
+        self._dsn = dsn
+        self._projections = list(projections)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End after the batches that are under way, and give the leases back."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Register the projections and run them.
+
+        Raises DefinitionChanged before any of them has begun.
+        """
+        pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=sum(projection.partitions for projection in self._projections) + 2,
+            connection_class=Connection,
+            init=read_json_as_values,
+            server_settings={"application_name": "eventstore worker"},
+        )
+        async with pool:
+            async with pool.acquire() as connection:
+                for projection in self._projections:
+                    await register(connection, projection, schema=self._store.schema)
+            names = ", ".join(f"{p.name} version {p.version}" for p in self._projections)
+            logger.info("worker %s now runs %s", self.name, names)
+            notify = statements(self._store.schema)["notify"]
+            channel = progress_channel(self._store.schema)
+            notifier = Notifier(lambda payload: pool.fetch(notify, channel, payload))
+            notifier.start()
+            shares = [
+                Share(self._store, pool, projection, owner=self.name, on_moved=notifier.stored)
+                for projection in self._projections
+            ]
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for share in shares:
+                        tasks.create_task(share.run(self._stopping), name=f"share of {share}")
+            finally:
+                await notifier.close()
+
+
+class Share:
+    """This worker's share of one projection: the runners of the partitions that it holds."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        pool: asyncpg.Pool[asyncpg.Record],
+        projection: Projection,
+        *,
+        owner: str,
+        on_moved: Callable[[int], None],
+    ) -> None:
+        self._store = store
+        self._pool = pool
+        self._projection = projection
+        self._owner = owner
+        self._on_moved = on_moved
+        self._sql = statements(store.schema)
+        self._running: dict[int, tuple[Runner, asyncio.Task[None]]] = {}
+
+    def __str__(self) -> str:
+        return self._projection.name
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Hold a share until told to stop; then end in order."""
+        while not stopping.is_set():
+            try:
+                await self._beat()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                logger.warning("%s: no heartbeat: %s", self, error)
+            try:
+                async with asyncio.timeout(BEAT):
+                    await stopping.wait()
+            except TimeoutError:
+                continue
+        await self._end(list(self._running))
+        await self._release(None)
+
+    async def _beat(self) -> None:
+        rows = await self._fetch("projection_lease", self._owner, LEASE)
+        held = {row["partition"]: row for row in rows}
+        lost = [
+            partition
+            for partition, (runner, task) in self._running.items()
+            if task.done()
+            or partition not in held
+            or held[partition]["lease"] != runner.place.lease
+        ]
+        was_running = bool(self._running)
+        await self._end(lost)
+        if not held and was_running:
+            await self._release(None)  # paused: that is no crash
+            return
+        for partition, row in held.items():
+            if row["surplus"]:
+                await self._end([partition])
+                await self._release(partition)
+            elif partition not in self._running:
+                self._start(row)
+        await self._retry()
+
+    def _start(self, row: Any) -> None:
+        place = Place(row["partition"], row["lease"])
+        writer = Writer(self._projection, schema=self._store.schema)
+        runner = Runner(
+            self._store,
+            self._pool,
+            writer,
+            place,
+            checkpoint=row["checkpoint"],
+            epoch=row["epoch"],
+            crashes=row["crashes"],
+            on_moved=self._on_moved,
+        )
+        task = asyncio.create_task(runner.run(), name=f"{self} partition {place.partition}")
+        self._running[place.partition] = runner, task
+        logger.info("%s: partition %d goes on after %d", self, place.partition, row["checkpoint"])
+
+    async def _end(self, partitions: Sequence[int]) -> None:
+        ending = [self._running.pop(p) for p in partitions if p in self._running]
+        for runner, _ in ending:
+            runner.stop()
+        for _, task in ending:
+            await asyncio.wait([task])
+            if not task.cancelled() and (error := task.exception()) is not None:
+                logger.error("%s: runner ended: %r", self, error, exc_info=error)
+
+    async def _retry(self) -> None:
+        for row in await self._fetch("projection_retrying"):
+            stream_name, position = row["stream_name"], row["position"]
+            running = self._running.get(partition_of(stream_name, self._projection.partitions))
+            if running is not None:
+                running[0].retry(stream_name, position)
+
+    async def _release(self, partition: int | None) -> None:
+        try:
+            await self._fetch("projection_release", self._owner, partition)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            logger.warning("%s: leases run out instead of being given back: %s", self, error)
+
+    async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
+        return await self._pool.fetch(
+            self._sql[name], self._projection.name, self._projection.version, *args
+        )

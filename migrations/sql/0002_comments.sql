@@ -1,0 +1,84 @@
+COMMENT ON SCHEMA eventstore_read IS 'Read tables: what projections keep. Ordinary tables, to be read with any tool';
+
+COMMENT ON TABLE eventstore.projection_versions IS 'Every version of every projection, as its worker defined it';
+COMMENT ON COLUMN eventstore.projection_versions.projection IS 'Its name';
+COMMENT ON COLUMN eventstore.projection_versions.version IS 'A changed definition has a new one, built beside the old';
+COMMENT ON COLUMN eventstore.projection_versions.query IS 'Which events it takes';
+COMMENT ON COLUMN eventstore.projection_versions.tables IS 'Read tables that it writes';
+COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused';
+COMMENT ON COLUMN eventstore.projection_versions.partitions IS 'Into how many the streams are divided';
+COMMENT ON COLUMN eventstore.projection_versions.serving IS 'Whether its tables have the plain names';
+COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by an operator) or stopped (by a failure: see reason)';
+COMMENT ON COLUMN eventstore.projection_versions.reason IS 'Why it is stopped';
+COMMENT ON COLUMN eventstore.projection_versions.created_at IS 'When it was first run';
+
+COMMENT ON TABLE eventstore.projection_partitions IS 'How far each partition is, and who may write it';
+COMMENT ON COLUMN eventstore.projection_partitions.projection IS 'Its projection';
+COMMENT ON COLUMN eventstore.projection_partitions.version IS 'Its version';
+COMMENT ON COLUMN eventstore.projection_partitions.partition IS 'Its number, 0-based: eventstore.partition_of(stream_name, partitions)';
+COMMENT ON COLUMN eventstore.projection_partitions.checkpoint IS 'Every event up to this position is applied, or its stream is parked';
+COMMENT ON COLUMN eventstore.projection_partitions.epoch IS 'The log''s epoch that the checkpoint is of';
+COMMENT ON COLUMN eventstore.projection_partitions.lease IS 'Counts its owners: whoever has an older number writes nothing';
+COMMENT ON COLUMN eventstore.projection_partitions.owner IS 'The worker that runs it';
+COMMENT ON COLUMN eventstore.projection_partitions.leased_until IS 'When another worker may take it over';
+COMMENT ON COLUMN eventstore.projection_partitions.crashes IS 'Owners that ended without a word since the checkpoint last moved';
+COMMENT ON COLUMN eventstore.projection_partitions.moved_at IS 'When the checkpoint last moved';
+
+COMMENT ON TABLE eventstore.projection_workers IS 'Workers that would run a projection: its partitions are shared out among them';
+COMMENT ON COLUMN eventstore.projection_workers.projection IS 'The projection';
+COMMENT ON COLUMN eventstore.projection_workers.version IS 'Its version';
+COMMENT ON COLUMN eventstore.projection_workers.owner IS 'The worker';
+COMMENT ON COLUMN eventstore.projection_workers.seen_until IS 'Until when it counts unless it is heard of again';
+
+COMMENT ON TABLE eventstore.projection_failures IS 'Events that a projection could not apply';
+COMMENT ON COLUMN eventstore.projection_failures.projection IS 'The projection';
+COMMENT ON COLUMN eventstore.projection_failures.version IS 'Its version';
+COMMENT ON COLUMN eventstore.projection_failures.stream_name IS 'Stream of the event';
+COMMENT ON COLUMN eventstore.projection_failures.revision IS 'Revision of the event';
+COMMENT ON COLUMN eventstore.projection_failures.position IS 'Position of the event';
+COMMENT ON COLUMN eventstore.projection_failures.state IS 'parked: the stream waits here; retrying: about to be tried again; skipped: left out for good';
+COMMENT ON COLUMN eventstore.projection_failures.error IS 'What its handler or the database said';
+COMMENT ON COLUMN eventstore.projection_failures.attempts IS 'How often it was tried';
+COMMENT ON COLUMN eventstore.projection_failures.failed_at IS 'When it failed last';
+
+COMMENT ON VIEW eventstore.projection_status IS 'What every projection does and how far it is';
+COMMENT ON COLUMN eventstore.projection_status.projection IS 'Its name';
+COMMENT ON COLUMN eventstore.projection_status.version IS 'Its version';
+COMMENT ON COLUMN eventstore.projection_status.serving IS 'Whether its tables have the plain names';
+COMMENT ON COLUMN eventstore.projection_status.state IS 'running, waiting (no worker runs it), paused or stopped';
+COMMENT ON COLUMN eventstore.projection_status.reason IS 'Why it is stopped';
+COMMENT ON COLUMN eventstore.projection_status.checkpoint IS 'Every event up to this position is applied, or its stream is parked';
+COMMENT ON COLUMN eventstore.projection_status.head IS 'Last position of the log';
+COMMENT ON COLUMN eventstore.projection_status.lag_events IS 'Events of the log behind the checkpoint';
+COMMENT ON COLUMN eventstore.projection_status.lag_time IS 'Age of the oldest of them';
+COMMENT ON COLUMN eventstore.projection_status.partitions IS 'Into how many the streams are divided';
+COMMENT ON COLUMN eventstore.projection_status.leased_partitions IS 'How many of them somebody runs now';
+COMMENT ON COLUMN eventstore.projection_status.parked_streams IS 'Streams that wait behind an event that failed: see projection_failures';
+COMMENT ON COLUMN eventstore.projection_status.skipped_events IS 'Events left out for good';
+COMMENT ON COLUMN eventstore.projection_status.moved_at IS 'When a checkpoint last moved';
+COMMENT ON COLUMN eventstore.projection_status.tables IS 'Its read tables, in schema eventstore_read';
+
+COMMENT ON VIEW eventstore.projection_positions IS 'How far each projection is in each stream; for one stream: SELECT eventstore.projection_position(projection, stream_name)';
+COMMENT ON COLUMN eventstore.projection_positions.projection IS 'The projection';
+COMMENT ON COLUMN eventstore.projection_positions.stream_name IS 'The stream';
+COMMENT ON COLUMN eventstore.projection_positions.revision IS 'Highest revision applied, -1 if none is';
+COMMENT ON COLUMN eventstore.projection_positions.head_revision IS 'Revision of the stream''s last event';
+COMMENT ON COLUMN eventstore.projection_positions.parked IS 'Whether the stream is held back behind an event that failed';
+
+COMMENT ON FUNCTION eventstore.partition_of IS 'Which of n partitions a stream belongs to';
+COMMENT ON FUNCTION eventstore.projection_register_v1 IS 'For workers: make a version of a projection known';
+COMMENT ON FUNCTION eventstore.projection_lease_v1 IS 'For workers: heartbeat; renews and takes leases of partitions';
+COMMENT ON FUNCTION eventstore.projection_release_v1 IS 'For workers: give leases back';
+COMMENT ON FUNCTION eventstore.projection_begin_v1 IS 'For workers: first statement of a batch';
+COMMENT ON FUNCTION eventstore.projection_checkpoint_v1 IS 'For workers: last statement of a batch';
+COMMENT ON FUNCTION eventstore.projection_fail_v1 IS 'For workers: an event could not be applied';
+COMMENT ON FUNCTION eventstore.projection_unpark_v1 IS 'For workers: a parked stream is up to date again';
+COMMENT ON FUNCTION eventstore.projection_stop_v1 IS 'For workers: a projection cannot go on';
+COMMENT ON FUNCTION eventstore.pause_projection IS 'Let a projection rest: SELECT eventstore.pause_projection(''orders'')';
+COMMENT ON FUNCTION eventstore.resume_projection IS 'Let a paused or stopped projection go on: SELECT eventstore.resume_projection(''orders'')';
+COMMENT ON FUNCTION eventstore.retry_parked IS 'Try a parked stream again: SELECT eventstore.retry_parked(''orders'', ''order-1''); without a stream all of them';
+COMMENT ON FUNCTION eventstore.skip_parked IS 'Leave out the event on which a parked stream waits: SELECT eventstore.skip_parked(''orders'', ''order-1'')';
+COMMENT ON FUNCTION eventstore.projection_position IS 'Highest revision of a stream that a projection has applied: SELECT eventstore.projection_position(''orders'', ''order-1'')';
+COMMENT ON FUNCTION eventstore.check_projection_runs IS 'Part of wait_for: refuses a wait that would be in vain';
+COMMENT ON FUNCTION eventstore.wait_for(text, bigint, interval) IS 'Wait until a projection has applied a position: SELECT eventstore.wait_for(''orders'', 1200, ''2 s'')';
+COMMENT ON FUNCTION eventstore.wait_for(text, text, bigint, interval) IS 'Wait until a projection has applied a revision of a stream: SELECT eventstore.wait_for(''orders'', ''order-1'', 7, ''2 s'')';

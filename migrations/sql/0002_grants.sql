@@ -1,0 +1,27 @@
+-- Readers see everything; workers run projections and write read tables, which are made as
+-- eventstore_worker so that every worker may change them; writers and workers may operate.
+GRANT SELECT ON eventstore.projection_versions, eventstore.projection_partitions, eventstore.projection_workers,
+    eventstore.projection_failures, eventstore.projection_status, eventstore.projection_positions
+    TO eventstore_writer, eventstore_reader, eventstore_worker;
+REVOKE ALL ON FUNCTION
+    eventstore.partition_of, eventstore.projection_register_v1, eventstore.projection_lease_v1,
+    eventstore.projection_release_v1, eventstore.projection_begin_v1, eventstore.projection_checkpoint_v1,
+    eventstore.projection_fail_v1, eventstore.projection_unpark_v1, eventstore.projection_stop_v1,
+    eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked,
+    eventstore.projection_position, eventstore.check_projection_runs,
+    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    eventstore.partition_of, eventstore.projection_position, eventstore.check_projection_runs,
+    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval)
+    TO eventstore_writer, eventstore_reader, eventstore_worker;
+GRANT EXECUTE ON FUNCTION
+    eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked
+    TO eventstore_writer, eventstore_worker;
+GRANT EXECUTE ON FUNCTION
+    eventstore.projection_register_v1, eventstore.projection_lease_v1, eventstore.projection_release_v1,
+    eventstore.projection_begin_v1, eventstore.projection_checkpoint_v1, eventstore.projection_fail_v1,
+    eventstore.projection_unpark_v1, eventstore.projection_stop_v1
+    TO eventstore_worker;
+GRANT USAGE ON SCHEMA eventstore_read TO eventstore_writer, eventstore_reader, eventstore_worker;
+GRANT CREATE ON SCHEMA eventstore_read TO eventstore_worker;

@@ -1,0 +1,30 @@
+-- First statement of a batch's transaction: locks the partition for it, refuses a runner whose lease
+-- was taken over (ST006), and tells under which names the tables are and which of the batch's
+-- streams are held back.
+CREATE FUNCTION eventstore.projection_begin_v1(
+    _projection text,
+    _version    integer,
+    _partition  integer,
+    _lease      bigint,
+    _streams    text[]
+) RETURNS TABLE (checkpoint bigint, serving boolean, held text[])
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT p.checkpoint INTO checkpoint FROM eventstore.projection_partitions AS p
+     WHERE p.projection = _projection AND p.version = _version AND p.partition = _partition
+       AND p.lease = _lease AND p.owner IS NOT NULL
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % of projection "%" version % has another runner now', _partition, _projection, _version
+            USING ERRCODE = 'ST006';
+    END IF;
+    SELECT v.serving INTO serving FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version;
+    held := ARRAY(SELECT f.stream_name FROM eventstore.projection_failures AS f
+                   WHERE f.projection = _projection AND f.version = _version
+                     AND f.stream_name = ANY (_streams) AND f.state <> 'skipped');
+    RETURN NEXT;
+END $$;

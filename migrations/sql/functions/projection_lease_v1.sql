@@ -1,0 +1,52 @@
+-- A worker's heartbeat: renews its leases, takes free partitions up to its share, and tells which it
+-- holds. `surplus` ones are beyond its share: it finishes their batch and releases them. A partition
+-- that its owner did not release in order is taken over with one crash more; a checkpoint resets it.
+CREATE FUNCTION eventstore.projection_lease_v1(
+    _projection text,
+    _version    integer,
+    _owner      text,
+    _seconds    double precision
+) RETURNS TABLE (partition integer, lease bigint, checkpoint bigint, epoch integer, crashes integer, surplus boolean)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    _now   timestamptz := clock_timestamp();
+    _until timestamptz := clock_timestamp() + make_interval(secs => _seconds);
+    _of    eventstore.projection_versions;
+    _share integer;
+    _held  integer;
+BEGIN
+    -- One heartbeat of a version at a time, so that two workers do not both take what is free.
+    SELECT * INTO _of FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version FOR NO KEY UPDATE;
+    IF NOT FOUND OR _of.state <> 'running' THEN
+        RETURN;
+    END IF;
+    INSERT INTO eventstore.projection_workers AS w (projection, version, owner, seen_until)
+    VALUES (_projection, _version, _owner, _until)
+    ON CONFLICT (projection, version, owner) DO UPDATE SET seen_until = excluded.seen_until;
+    DELETE FROM eventstore.projection_workers AS w
+     WHERE w.projection = _projection AND w.version = _version AND w.seen_until < _now - interval '1 day';
+    SELECT ceil(_of.partitions::numeric / greatest(count(*), 1)) INTO _share FROM eventstore.projection_workers AS w
+     WHERE w.projection = _projection AND w.version = _version AND w.seen_until >= _now;
+    UPDATE eventstore.projection_partitions AS p SET leased_until = _until
+     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
+    GET DIAGNOSTICS _held = ROW_COUNT;
+    UPDATE eventstore.projection_partitions AS p
+       SET owner = _owner, leased_until = _until, lease = p.lease + 1,
+           crashes = p.crashes + (p.owner IS NOT NULL)::integer
+     WHERE (p.projection, p.version, p.partition) IN (
+            SELECT f.projection, f.version, f.partition FROM eventstore.projection_partitions AS f
+             WHERE f.projection = _projection AND f.version = _version
+               AND (f.owner IS NULL OR f.leased_until < _now)
+             ORDER BY f.partition LIMIT greatest(_share - _held, 0)
+               FOR UPDATE SKIP LOCKED);
+    RETURN QUERY
+    SELECT p.partition, p.lease, p.checkpoint, p.epoch, p.crashes,
+           row_number() OVER (ORDER BY p.partition) > _share
+      FROM eventstore.projection_partitions AS p
+     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
+     ORDER BY p.partition;
+END $$;

@@ -1,0 +1,28 @@
+-- For operators: leave the event out on which a parked stream waits, for good, and go on with what
+-- comes after it. Gives the position of the event, NULL if the stream is not parked.
+CREATE FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    _failure eventstore.projection_failures;
+BEGIN
+    UPDATE eventstore.projection_failures AS f SET state = 'skipped'
+      FROM eventstore.projection_versions AS v
+     WHERE v.projection = skip_parked.projection
+       AND CASE WHEN skip_parked.version IS NULL THEN v.serving ELSE v.version = skip_parked.version END
+       AND f.projection = v.projection AND f.version = v.version
+       AND f.state = 'parked' AND f.stream_name = skip_parked.stream_name
+    RETURNING f.* INTO _failure;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- What was held back behind it: from the stream's next event on, if there is one already.
+    INSERT INTO eventstore.projection_failures (projection, version, stream_name, revision, position, state, error, attempts)
+    SELECT _failure.projection, _failure.version, e.stream_name, e.revision, e.position, 'retrying',
+           'held back behind position ' || _failure.position, 0
+      FROM eventstore.events AS e
+     WHERE e.stream_name = _failure.stream_name AND e.revision = _failure.revision + 1;
+    RETURN _failure.position;
+END $$;

@@ -1,0 +1,34 @@
+-- For psql and plain SQL clients: wait until a projection has applied everything up to a position.
+-- true: it has; false: not within the timeout. Raises at once where waiting is in vain: ST008 there
+-- is no such projection, ST009 it is paused or stopped. Looks every 10 to 50 ms; the service's own
+-- waits are woken and hold no connection.
+CREATE FUNCTION eventstore.wait_for(
+    projection text,
+    "position" bigint,
+    timeout    interval DEFAULT '5 seconds'
+) RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    _until      timestamptz := clock_timestamp() + wait_for.timeout;
+    _pause      double precision := 0.01;
+    _checkpoint bigint;
+BEGIN
+    LOOP
+        SELECT min(p.checkpoint) INTO _checkpoint
+          FROM eventstore.projection_versions AS v
+          JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
+         WHERE v.projection = wait_for.projection AND v.serving;
+        IF _checkpoint >= wait_for.position THEN
+            RETURN true;
+        END IF;
+        PERFORM eventstore.check_projection_runs(wait_for.projection);
+        IF clock_timestamp() >= _until THEN
+            RETURN false;
+        END IF;
+        PERFORM pg_sleep(_pause);
+        _pause := least(_pause * 1.5, 0.05);
+    END LOOP;
+END $$;

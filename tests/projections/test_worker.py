@@ -1,0 +1,169 @@
+"""Workers: what is appended is applied, shared out, paused, retried, and handed over."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventstore import DefinitionChanged, EventData, EventStore
+from eventstore.postgres.errors import AccessDenied
+from eventstore.projections.worker import Worker
+from tests.fix_database import Pg
+from tests.fix_psql import Login
+from tests.fix_waiting import DEADLINE, until
+from tests.projections.orders import Orders, counts, reached, working
+
+
+async def owners(connection: Pg) -> list[str | None]:
+    rows = await connection.fetch(
+        "SELECT owner FROM eventstore.projection_partitions ORDER BY partition"
+    )
+    return [row[0] for row in rows]
+
+
+async def test_what_is_appended_is_applied_before_and_while_it_runs(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    for n in range(20):
+        await store.append(f"order-{n % 3}", EventData("T"))
+        await store.append("other-1", EventData("T"))
+    async with working(store, dsn, Orders().projection):
+        await reached(connection, 40)
+        for n in range(10):
+            written = await store.append(f"order-{n % 3}", EventData("T"))
+            waited = "SELECT eventstore.wait_for('orders', $1, $2, '20 s')"
+            assert await connection.fetchval(waited, written.stream_name, written.revision)
+        await store.append("other-1", EventData("T"))
+        await reached(connection, 51)  # the checkpoint moves over what is not its own
+    assert await counts(connection) == {"order-0": 11, "order-1": 10, "order-2": 9}
+    assert await owners(connection) == [None]
+
+
+async def test_partitions_are_shared_by_workers_and_taken_over_when_one_leaves(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    async with working(store, dsn, Orders(4).projection, "a"):
+        await reached(connection, 0)
+        async with working(store, dsn, Orders(4).projection, "b"):
+
+            async def shared() -> bool:
+                found = await owners(connection)
+                return found.count("a") == found.count("b") == 2
+
+            await until(shared, "two partitions each")
+            for n in range(40):
+                await store.append(f"order-{n % 10}", EventData("T"))
+            await reached(connection, 40)
+
+        async def alone() -> bool:
+            return await owners(connection) == ["a"] * 4
+
+        await until(alone, "all partitions to be taken over")
+        for n in range(40):
+            await store.append(f"order-{n % 10}", EventData("T"))
+        await reached(connection, 80)
+    assert await counts(connection) == {f"order-{n}": 8 for n in range(10)}
+    crashes = await connection.fetchval("SELECT sum(crashes) FROM eventstore.projection_partitions")
+    assert crashes == 0
+
+
+async def test_a_parked_stream_is_brought_up_to_date_in_order(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    made = Orders()
+    made.broken = True
+    async with working(store, dsn, made.projection):
+        for kind in ("T", "Fragile", "T"):
+            await store.append("order-1", EventData(kind))
+            await store.append("order-2", EventData("T"))
+        await reached(connection, 6)
+        assert await counts(connection) == {"order-1": 1, "order-2": 3}
+        made.broken = False
+        assert await connection.fetchval("SELECT eventstore.retry_parked('orders')") == 1
+        waited = "SELECT eventstore.wait_for('orders', 'order-1', 2, '20 s')"
+        assert await connection.fetchval(waited)
+        assert await counts(connection) == {"order-1": 3, "order-2": 3}
+        assert await connection.fetchval("SELECT count(*) FROM eventstore.projection_failures") == 0
+
+
+async def test_an_event_that_stays_broken_is_left_out_if_asked(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    made = Orders()
+    made.broken = True
+    async with working(store, dsn, made.projection):
+        await store.append("order-1", [EventData("Fragile"), EventData("T"), EventData("T")])
+        await reached(connection, 3)
+        assert await connection.fetchval("SELECT eventstore.retry_parked('orders')") == 1
+
+        async def tried_twice() -> object:
+            return await connection.fetchval(
+                "SELECT attempts = 2 AND state = 'parked' FROM eventstore.projection_failures"
+            )
+
+        await until(tried_twice, "the second try")
+        skipped = "SELECT eventstore.skip_parked('orders', 'order-1')"
+        assert await connection.fetchval(skipped) == 1
+        waited = "SELECT eventstore.wait_for('orders', 'order-1', 2, '20 s')"
+        assert await connection.fetchval(waited)
+    assert await counts(connection) == {"order-1": 2}
+
+
+async def test_a_paused_projection_rests_and_goes_on_where_it_was(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    async with working(store, dsn, Orders().projection):
+        await store.append("order-1", EventData("T"))
+        await reached(connection, 1)
+        await connection.execute("SELECT eventstore.pause_projection('orders')")
+
+        async def released() -> bool:
+            return await owners(connection) == [None]
+
+        await until(released, "its lease to be given back")
+        await store.append("order-1", EventData("T"))
+        await connection.execute("SELECT eventstore.resume_projection('orders')")
+        await reached(connection, 2)
+    assert await counts(connection) == {"order-1": 2}
+    row = await connection.fetchrow("SELECT crashes, lease FROM eventstore.projection_partitions")
+    assert row is not None
+    assert tuple(row) == (0, 2)
+
+
+async def test_an_event_that_ends_its_process_again_and_again_is_parked(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    async with working(store, dsn, Orders().projection):
+        await store.append("order-1", EventData("T"))
+        await reached(connection, 1)
+    await connection.execute("UPDATE eventstore.projection_partitions SET crashes = 6")
+    for stream in ("order-2", "order-1", "order-2"):
+        await store.append(stream, EventData("T"))
+    async with working(store, dsn, Orders().projection):
+        await reached(connection, 4)
+    assert await counts(connection) == {"order-1": 2}
+    row = await connection.fetchrow("SELECT position, error FROM eventstore.projection_failures")
+    assert row is not None
+    assert row["position"] == 2
+    assert "ended without a word" in row["error"]
+
+
+async def test_a_login_that_is_no_worker_is_told_so(
+    store: EventStore, dsn: str, connection: Pg, login: Login
+) -> None:
+    worker = Worker(store, [Orders().projection], dsn=login("eventstore_writer", dsn))
+    with pytest.raises(AccessDenied, match="projection_register_v1"):
+        await worker.run()
+    async with working(store, login("eventstore_worker", dsn), Orders().projection):
+        await reached(connection, 0)
+        written = await store.append("order-1", EventData("T"))
+        await store.wait_for("orders", position=written.position, timeout=DEADLINE)
+
+
+async def test_the_definition_that_a_worker_brings_must_be_the_known_one(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    async with working(store, dsn, Orders().projection):
+        await reached(connection, 0)
+        other = Worker(store, [Orders(partitions=2).projection], dsn=dsn)
+        with pytest.raises(DefinitionChanged, match="version 2"):
+            await other.run()

@@ -1,0 +1,233 @@
+"""Batches: applied once, all or nothing, whatever fails in the handler, the database or between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+
+from eventstore import EventData, EventStore, RecordedEvent
+from eventstore.core.errors import DefinitionChanged
+from eventstore.core.projection import OnFailure, Projection, Row
+from eventstore.projections.registry import register
+from eventstore.projections.writer import LeaseLost, Place, Stopped, Writer
+from tests.fix_database import Pg
+
+orders = sa.Table(
+    "orders",
+    sa.MetaData(),
+    sa.Column("order_id", sa.Text, primary_key=True),
+    sa.Column("total", sa.Integer, sa.CheckConstraint("total < 1000"), nullable=False),
+    sa.Column("events", sa.Integer, nullable=False),
+)
+
+
+def made(on_failure: OnFailure = "park", *, version: int = 1) -> Projection:
+    """Orders with their largest total; an event with `fail` raises."""
+    projection = Projection("orders", version=version, tables=[orders], on_failure=on_failure)
+
+    @projection.fold(orders, key=lambda event: event.data.get("order", event.stream_name))
+    def order(row: Row | None, event: RecordedEvent) -> Row | None:
+        if event.event_type == "Gone":
+            return None
+        if "fail" in event.data:
+            raise ValueError(event.data["fail"])
+        row = row or {"total": 0, "events": 0}
+        return {
+            "total": max(event.data.get("total", 0), row["total"]),
+            "events": row["events"] + 1,
+        }
+
+    return projection
+
+
+async def leased(
+    connection: Pg, on_failure: OnFailure = "park", owner: str = "me"
+) -> tuple[Writer, Place]:
+    projection = made(on_failure)
+    await register(connection, projection, schema="eventstore")
+    row = await connection.fetchrow(
+        "SELECT * FROM eventstore.projection_lease_v1('orders', 1, $1, -1)", owner
+    )
+    assert row is not None
+    return Writer(projection, schema="eventstore"), Place(0, row["lease"])
+
+
+async def stored(store: EventStore, *events: tuple[str, dict[str, Any]]) -> list[RecordedEvent]:
+    for stream, data in events:
+        await store.append(stream, EventData("Changed", data))
+    return [event async for event in store.read()]
+
+
+async def rows(connection: Pg) -> dict[str, tuple[int, int]]:
+    found = await connection.fetch("TABLE eventstore_read.orders")
+    return {row["order_id"]: (row["total"], row["events"]) for row in found}
+
+
+async def checkpoint(connection: Pg) -> int:
+    found: int = await connection.fetchval("SELECT checkpoint FROM eventstore.projection_status")
+    return found
+
+
+async def failed(connection: Pg) -> list[tuple[int, str]]:
+    found = await connection.fetch(
+        "SELECT position, state FROM eventstore.projection_failures ORDER BY 1"
+    )
+    return [tuple(row) for row in found]
+
+
+def wrong(*numbers: int) -> Sequence[tuple[str, dict[str, Any]]]:
+    """Twelve events of three streams; the ones named cannot be written by the database."""
+    return [(f"order-{n % 3}", {"total": 5_000 if n in numbers else n}) for n in range(12)]
+
+
+async def test_rows_and_checkpoint_are_written_together_and_once(
+    store: EventStore, worker: Pg
+) -> None:
+    writer, place = await leased(worker)
+    events = await stored(store, ("a", {"total": 1}), ("b", {"total": 2}), ("a", {"total": 3}))
+    for _ in range(2):
+        assert await writer.write(worker, place, events, 3) == []
+        assert await rows(worker) == {"a": (3, 2), "b": (2, 1)}
+    more = await stored(store, ("a", {"total": 4}), ("b", {}))
+    await store.append("b", EventData("Gone"))
+    more = [event async for event in store.read(after=2)]
+    assert await writer.write(worker, place, more, 9) == []
+    assert await rows(worker) == {"a": (4, 3)}
+    assert await checkpoint(worker) == 9
+    assert await writer.write(worker, place, [], 12) == []
+    assert await checkpoint(worker) == 12
+
+
+@pytest.mark.parametrize("fault", [{"fail": "no"}, {"total": 5_000}, {"order": ["list"]}])
+@pytest.mark.parametrize(
+    ("policy", "totals", "recorded"),
+    [
+        ("park", {"order-0": (9, 4), "order-1": (4, 2), "order-2": (11, 4)}, [(8, "parked")]),
+        ("skip", {"order-0": (9, 4), "order-1": (10, 3), "order-2": (11, 4)}, [(8, "skipped")]),
+    ],
+)
+async def test_an_event_that_fails_harms_its_stream_only(
+    store: EventStore,
+    worker: Pg,
+    fault: dict[str, Any],
+    policy: OnFailure,
+    totals: dict[str, tuple[int, int]],
+    recorded: list[tuple[int, str]],
+) -> None:
+    writer, place = await leased(worker, policy)
+    history = list(wrong())
+    history[7] = ("order-1", fault)
+    failures = await writer.write(worker, place, await stored(store, *history), 12)
+    assert [failure.event.position for failure in failures] == [8]
+    assert await rows(worker) == totals
+    assert await failed(worker) == recorded
+    assert await checkpoint(worker) == 12
+
+
+@pytest.mark.parametrize("fault", [{"fail": "no"}, {"total": 5_000}])
+async def test_a_projection_that_stops_has_applied_everything_before(
+    store: EventStore, worker: Pg, fault: dict[str, Any]
+) -> None:
+    writer, place = await leased(worker, "stop")
+    history = list(wrong())
+    history[7] = ("order-1", fault)
+    with pytest.raises(Stopped, match="position 8"):
+        await writer.write(worker, place, await stored(store, *history), 12)
+    assert await rows(worker) == {"order-0": (6, 3), "order-1": (4, 2), "order-2": (5, 2)}
+    row = await worker.fetchrow(
+        "SELECT state, reason, checkpoint FROM eventstore.projection_status"
+    )
+    assert row is not None
+    assert (row["state"], row["checkpoint"]) == ("stopped", 7)
+    assert "'order-1' at position 8" in row["reason"]
+
+
+async def test_several_events_that_the_database_refuses_are_all_found(
+    store: EventStore, worker: Pg
+) -> None:
+    writer, place = await leased(worker)
+    failures = await writer.write(worker, place, await stored(store, *wrong(0, 5)), 12)
+    assert [failure.event.position for failure in failures] == [1, 6]
+    assert await rows(worker) == {"order-1": (10, 4), "order-2": (2, 1)}
+
+
+async def test_later_events_of_a_parked_stream_are_held_back(store: EventStore, worker: Pg) -> None:
+    writer, place = await leased(worker)
+    events = await stored(store, ("a", {"fail": "no"}), ("a", {}), ("b", {}), ("a", {}))
+    for event in events:
+        await writer.write(worker, place, [event], event.position)
+    assert await rows(worker) == {"b": (0, 1)}
+    assert await failed(worker) == [(1, "parked")]
+
+
+async def test_a_stale_runner_writes_nothing(store: EventStore, worker: Pg) -> None:
+    writer, place = await leased(worker)
+    events = await stored(store, ("a", {}))
+    _, taken_over = await leased(worker, owner="other")
+    with pytest.raises(LeaseLost):
+        await writer.write(worker, place, events, 1)
+    assert await rows(worker) == {}
+    await writer.write(worker, taken_over, events, 1)
+    with pytest.raises(LeaseLost):
+        await writer.write(worker, place, events, 1)
+    assert await rows(worker) == {"a": (0, 1)}
+
+
+async def test_two_spellings_of_a_key_are_one_row(store: EventStore, worker: Pg) -> None:
+    numbers = sa.Table(
+        "numbers",
+        sa.MetaData(),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("seen", sa.Integer),
+    )
+    projection = Projection("orders", tables=[numbers])
+
+    @projection.fold(
+        numbers,
+        key=lambda event: event.data["key"],
+        lookups={"same": (numbers, lambda event: str(event.data["key"]))},
+    )
+    def number(row: Row | None, event: RecordedEvent, same: Row | None) -> Row:
+        assert row == same
+        return {"seen": 1 if row is None else row["seen"] + 1}
+
+    await register(worker, projection, schema="eventstore")
+    await worker.execute("SELECT eventstore.projection_lease_v1('orders', 1, 'me', 60)")
+    writer = Writer(projection, schema="eventstore")
+    keys = (("a", 7), ("b", "7"), ("c", " 7"), ("d", "x"), ("e", 8))
+    events = await stored(store, *[(stream, {"key": key}) for stream, key in keys])
+    [failure] = await writer.write(worker, Place(0, 1), events, 5)
+    assert failure.event.position == 4
+    found = await worker.fetch("SELECT number, seen FROM eventstore_read.numbers ORDER BY 1")
+    assert [tuple(row) for row in found] == [(7, 3), (8, 1)]
+
+
+async def test_a_failure_of_the_database_is_no_failure_of_an_event(
+    store: EventStore, worker: Pg
+) -> None:
+    writer, place = await leased(worker)
+    events = await stored(store, ("a", {}), ("b", {}))
+    await worker.execute("ALTER TABLE eventstore_read.orders RENAME TO elsewhere")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await writer.write(worker, place, events, 2)
+    assert (await checkpoint(worker), await failed(worker)) == (0, [])
+    await worker.execute("ALTER TABLE eventstore_read.elsewhere RENAME TO orders")
+    await writer.write(worker, place, events, 2)
+    assert await rows(worker) == {"a": (0, 1), "b": (0, 1)}
+
+
+async def test_a_changed_definition_needs_a_new_version(worker: Pg) -> None:
+    assert await register(worker, made(), schema="eventstore")
+    assert not await register(worker, made(), schema="eventstore")
+    changed = Projection("orders", categories=["order"], tables=[orders])
+    with pytest.raises(DefinitionChanged, match="version 2"):
+        await register(worker, changed, schema="eventstore")
+    assert await register(worker, made(version=2), schema="eventstore")
+    names = await worker.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'eventstore_read'"
+    )
+    assert {row[0] for row in names} == {"orders", "orders__v2"}

@@ -1,0 +1,299 @@
+"""Projections in SQL: leases that are shared and fenced, held streams, positions and waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from itertools import product
+from typing import Any
+
+import asyncpg
+import pytest
+
+from eventstore import EventData, EventStore
+from eventstore.core.streams import partition_of
+from tests.fix_database import Pg, Psql, new_pg
+from tests.fix_waiting import until_waiting
+
+LONG, GONE = 60.0, -1.0
+"""Seconds of a lease: one that lasts, and one that has run out."""
+
+
+async def register(
+    connection: Pg, name: str = "orders", version: int = 1, partitions: int = 1, mark: str = "f"
+) -> bool:
+    made: bool = await connection.fetchval(
+        "SELECT eventstore.projection_register_v1($1, $2, '{}', '{t}', $3, $4)",
+        name,
+        version,
+        mark,
+        partitions,
+    )
+    return made
+
+
+async def lease(connection: Pg, owner: str, seconds: float = LONG) -> dict[int, tuple[Any, ...]]:
+    """Give the lease, crashes and surplus of each partition that the owner holds."""
+    rows = await connection.fetch(
+        "SELECT partition, lease, crashes, surplus"
+        " FROM eventstore.projection_lease_v1('orders', 1, $1, $2)",
+        owner,
+        seconds,
+    )
+    return {row[0]: tuple(row)[1:] for row in rows}
+
+
+async def begin(connection: Pg, number: int, *streams: str) -> tuple[Any, ...]:
+    row = await connection.fetchrow(
+        "SELECT * FROM eventstore.projection_begin_v1('orders', 1, 0, $1, $2)",
+        number,
+        list(streams),
+    )
+    assert row is not None
+    return tuple(row)
+
+
+async def checkpoint(connection: Pg, number: int, position: int) -> None:
+    await connection.execute(
+        "SELECT eventstore.projection_checkpoint_v1('orders', 1, 0, $1, $2)", number, position
+    )
+
+
+async def fail(connection: Pg, stream: str, revision: int, position: int, state: str) -> None:
+    await connection.execute(
+        "SELECT eventstore.projection_fail_v1('orders', 1, $1, $2, $3, $4, 'why')",
+        stream,
+        revision,
+        position,
+        state,
+    )
+
+
+async def failures(connection: Pg) -> list[tuple[Any, ...]]:
+    rows = await connection.fetch(
+        "SELECT stream_name, revision, position, state, attempts"
+        " FROM eventstore.projection_failures ORDER BY position"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_a_definition_is_registered_once_and_refused_if_it_has_changed(
+    connection: Pg,
+) -> None:
+    assert await register(connection, partitions=3)
+    assert not await register(connection, partitions=3)
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await register(connection, mark="other")
+    assert refused.value.sqlstate == "ST007"
+    assert json.loads(refused.value.detail or "")["known"] == "f"
+    assert await register(connection, version=2)
+    rows = await connection.fetch(
+        "SELECT version, serving, partitions, checkpoint FROM eventstore.projection_status"
+        " ORDER BY version"
+    )
+    assert [tuple(row) for row in rows] == [(1, True, 3, 0), (2, False, 1, 0)]
+
+
+async def test_of_two_first_versions_at_once_one_serves(dsn: str, connection: Pg) -> None:
+    async with new_pg(dsn) as first, new_pg(dsn) as second:
+        async with first.transaction():
+            await register(first, version=1)
+            other = asyncio.ensure_future(register(second, version=2))
+            await until_waiting(connection)
+        assert await other
+    assert (
+        await connection.fetchval(
+            "SELECT array_agg(serving ORDER BY version) FROM eventstore.projection_versions"
+        )
+    ) == [True, False]
+
+
+async def test_partitions_are_shared_out_evenly_and_taken_over(connection: Pg) -> None:
+    await register(connection, partitions=4)
+    assert await lease(connection, "a") == dict.fromkeys(range(4), (1, 0, False))
+    # The newcomer finds nothing free; the first one is told that it has more than its share.
+    assert await lease(connection, "b") == {}
+    assert await lease(connection, "a") == {n: (1, 0, n >= 2) for n in range(4)}
+    for surplus in (2, 3):
+        await connection.execute(
+            "SELECT eventstore.projection_release_v1('orders', 1, 'a', $1)", surplus
+        )
+    assert await lease(connection, "b") == {2: (2, 0, False), 3: (2, 0, False)}
+    # One ends in order, the other without a word: that is counted as a crash.
+    await connection.execute("SELECT eventstore.projection_release_v1('orders', 1, 'a')")
+    await lease(connection, "b", GONE)
+    assert await lease(connection, "c") == {
+        0: (3, 1, False),
+        1: (3, 1, False),
+        2: (3, 1, False),
+        3: (3, 1, False),
+    }
+
+
+async def test_two_heartbeats_at_once_do_not_take_more_than_their_share(
+    dsn: str, connection: Pg
+) -> None:
+    await register(connection, partitions=2)
+    async with new_pg(dsn) as first, new_pg(dsn) as second:
+        async with first.transaction():
+            assert set(await lease(first, "a")) == {0, 1}
+            other = asyncio.ensure_future(lease(second, "b"))
+            await until_waiting(connection)
+        assert await other == {}
+
+
+async def test_a_runner_whose_lease_was_taken_over_writes_nothing(connection: Pg) -> None:
+    await register(connection)
+    assert (await lease(connection, "a", GONE))[0][0] == 1
+    await checkpoint(connection, 1, 5)  # it ran out, but nobody has taken it
+    assert (await lease(connection, "b"))[0][:2] == (2, 1)
+    for late in (begin(connection, 1), checkpoint(connection, 1, 9)):
+        with pytest.raises(asyncpg.PostgresError) as refused:
+            await late
+        assert refused.value.sqlstate == "ST006"
+    assert await begin(connection, 2) == (5, True, [])
+    await checkpoint(connection, 2, 9)
+    assert (await lease(connection, "b"))[0] == (2, 0, False)
+    with pytest.raises(asyncpg.PostgresError):
+        await checkpoint(connection, 2, 8)  # never backwards
+
+
+async def test_a_takeover_waits_for_a_batch_under_way(dsn: str, connection: Pg) -> None:
+    await register(connection)
+    await lease(connection, "a", GONE)
+    async with new_pg(dsn) as stale, new_pg(dsn) as other:
+        async with stale.transaction():
+            await begin(stale, 1)
+            # It is passed over while its batch is under way, not waited for.
+            assert await lease(other, "b") == {}
+            await checkpoint(stale, 1, 3)
+        assert (await lease(other, "b"))[0][0] == 2
+    assert (await begin(connection, 2))[0] == 3
+
+
+async def test_a_paused_projection_is_leased_to_nobody(connection: Pg) -> None:
+    await register(connection)
+    await connection.execute("SELECT eventstore.pause_projection('orders')")
+    assert await lease(connection, "a") == {}
+    await connection.execute("SELECT eventstore.resume_projection('orders', 1)")
+    assert set(await lease(connection, "a")) == {0}
+    with pytest.raises(asyncpg.PostgresError) as unknown:
+        await connection.execute("SELECT eventstore.pause_projection('none')")
+    assert unknown.value.sqlstate == "ST008"
+
+
+async def test_parked_streams_are_held_retried_and_skipped(
+    store: EventStore, connection: Pg
+) -> None:
+    await register(connection)
+    await lease(connection, "a")
+    await store.append("order-1", [EventData("T")] * 3)
+    await fail(connection, "order-1", 1, 2, "parked")
+    assert await begin(connection, 1, "order-1", "order-2") == (0, True, ["order-1"])
+    assert await connection.fetchval("SELECT eventstore.retry_parked('orders', 'order-2')") == 0
+    assert await connection.fetchval("SELECT eventstore.retry_parked('orders')") == 1
+    await fail(connection, "order-1", 1, 2, "parked")
+    assert await failures(connection) == [("order-1", 1, 2, "parked", 2)]
+    skipped = "SELECT eventstore.skip_parked('orders', 'order-1')"
+    assert await connection.fetchval(skipped) == 2
+    assert await failures(connection) == [
+        ("order-1", 1, 2, "skipped", 2),
+        ("order-1", 2, 3, "retrying", 0),
+    ]
+    assert (await begin(connection, 1, "order-1"))[2] == ["order-1"]
+    assert await connection.fetchval(skipped) is None
+    await connection.execute("SELECT eventstore.projection_unpark_v1('orders', 1, 'order-1')")
+    assert (await begin(connection, 1, "order-1"))[2] == []
+    assert await failures(connection) == [("order-1", 1, 2, "skipped", 2)]
+
+
+async def test_a_position_in_a_stream_is_the_highest_revision_below_the_checkpoint(
+    store: EventStore, connection: Pg
+) -> None:
+    await register(connection)
+    await lease(connection, "a")
+    for stream in ("a-1", "b-1", "a-1", "a-1"):
+        await store.append(stream, EventData("T"))
+    position = "SELECT eventstore.projection_position('orders', $1)"
+    for reached, revision in ((0, -1), (1, 0), (2, 0), (3, 1), (4, 2)):
+        await checkpoint(connection, 1, reached)
+        assert await connection.fetchval(position, "a-1") == revision
+    await fail(connection, "a-1", 1, 3, "parked")
+    assert await connection.fetchval(position, "a-1") == 0
+    assert await connection.fetchval(position, "b-1") == 0
+    assert await connection.fetchval(position, "none") == -1
+    assert await connection.fetchval("SELECT eventstore.projection_position('none', 'a-1')") is None
+    rows = await connection.fetch("TABLE eventstore.projection_positions")
+    assert [tuple(row) for row in rows] == [
+        ("orders", "a-1", 0, 2, True),
+        ("orders", "b-1", 0, 0, False),
+    ]
+
+
+async def test_a_wait_ends_when_the_checkpoint_arrives_or_the_time_is_over(
+    dsn: str, store: EventStore, connection: Pg
+) -> None:
+    await register(connection)
+    await lease(connection, "a")
+    for _ in range(3):
+        await store.append("a-1", EventData("T"))
+    assert await connection.fetchval("SELECT eventstore.wait_for('orders', 0, '0')") is True
+    assert await connection.fetchval("SELECT eventstore.wait_for('orders', 1, '0')") is False
+    async with new_pg(dsn) as other:
+        for wait in (
+            "SELECT eventstore.wait_for('orders', 2, '20 s')",
+            "SELECT eventstore.wait_for('orders', 'a-1', 2, '20 s')",
+        ):
+            waiting = asyncio.ensure_future(other.fetchval(wait))
+            await _sleeps(connection)
+            reached = await connection.fetchval(
+                "SELECT checkpoint FROM eventstore.projection_status"
+            )
+            await checkpoint(connection, 1, reached + 2)
+            assert await waiting is True
+    assert await connection.fetchval(
+        "SELECT eventstore.wait_for('orders', 'a-1', 2, '0'::interval)"
+    )
+
+
+async def _sleeps(connection: Pg) -> None:
+    """Wait until a backend sleeps within `wait_for`."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    )
+    async with asyncio.timeout(20):
+        while not await connection.fetchval(query):
+            await connection.execute("SELECT pg_stat_clear_snapshot()")
+
+
+async def test_a_wait_in_vain_is_refused_at_once(store: EventStore, connection: Pg) -> None:
+    await register(connection)
+    await lease(connection, "a")
+    await store.append("a-1", [EventData("T")] * 2)
+    await checkpoint(connection, 1, 1)
+    await fail(connection, "a-1", 1, 2, "parked")
+
+    async def refused(sql: str) -> tuple[str, str]:
+        with pytest.raises(asyncpg.PostgresError) as error:
+            await connection.execute(sql)
+        return str(error.value.sqlstate), str(error.value).partition("\n")[0]
+
+    parked = await refused("SELECT eventstore.wait_for('orders', 'a-1', 1, '20 s')")
+    assert parked == (
+        "ST009",
+        'stream "a-1" is parked in projection "orders" at revision 1: why',
+    )
+    assert await connection.fetchval("SELECT eventstore.wait_for('orders', 'a-1', 0, '20 s')")
+    for none in ("'none', 1", "'none', 'a-1', 0"):
+        assert (await refused(f"SELECT eventstore.wait_for({none}, '20 s')"))[0] == "ST008"
+    await connection.execute("SELECT eventstore.projection_stop_v1('orders', 1, 'no disk')")
+    stopped = await refused("SELECT eventstore.wait_for('orders', 9, '20 s')")
+    assert stopped == ("ST009", 'projection "orders" is stopped: no disk')
+    assert await connection.fetchval("SELECT eventstore.wait_for('orders', 1, '20 s')")
+
+
+def test_a_streams_partition_is_the_same_in_python(sql: Psql) -> None:
+    for stream, count in product(["a", "order-1", "ż-1", "\U0001f600", "x" * 255], [1, 2, 7, 64]):
+        row = sql.execute("SELECT eventstore.partition_of(%s, %s)", [stream, count]).fetchone()
+        assert row == (partition_of(stream, count),)

@@ -1,0 +1,69 @@
+"""Definitions: what fits together, and what is refused with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from eventstore import EventQuery, InvalidInput
+from eventstore.core.projection import Projection
+
+metadata = sa.MetaData()
+table = sa.Table("orders", metadata, sa.Column("id", sa.Text, primary_key=True))
+keyless = sa.Table("keyless", metadata, sa.Column("id", sa.Text))
+
+
+def test_a_definition_says_what_it_takes() -> None:
+    projection = Projection("orders", categories=["order"], tables=[table])
+    assert projection.query == EventQuery(categories=["order"])
+    assert (projection.version, projection.partitions, projection.on_failure) == (1, 1, "park")
+    assert Projection("all", tables=[table]).query == EventQuery()
+    query = EventQuery(types=["A"]) | EventQuery(tags=["t"])
+    assert Projection("two", query=query, tables=[table]).query is query
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"name": "Orders"}, "name"),
+        ({"name": "1"}, "name"),
+        ({"name": "a" * 42}, "name"),
+        ({"version": 0}, "version"),
+        ({"partitions": 0}, "partitions"),
+        ({"partitions": 65}, "partitions"),
+        ({"partitions": 2}, "keys_within_streams=True"),
+        ({"on_failure": "ignore"}, "on_failure"),
+        ({"query": EventQuery(types=["A"]), "categories": ["order"]}, "not both"),
+        ({"categories": "order"}, "list"),
+        ({"tables": []}, "read table"),
+        ({"tables": [table, table]}, "own name"),
+        ({"tables": [keyless]}, "primary key"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(wrong: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        Projection(**{"name": "orders", "tables": [table], **wrong})
+
+
+def test_a_fold_is_of_a_table_of_its_projection() -> None:
+    other = sa.Table("other", sa.MetaData(), sa.Column("id", sa.Text, primary_key=True))
+    projection = Projection("orders", tables=[table])
+    with pytest.raises(InvalidInput, match="other"):
+        projection.fold(other, key=lambda event: event.stream_name)
+    with pytest.raises(InvalidInput, match="other"):
+        projection.fold(table, key=lambda event: 1, lookups={"x": (other, lambda event: 1)})
+
+
+def test_an_event_goes_through_the_folds_of_its_type_in_their_order() -> None:
+    projection = Projection("orders", tables=[table])
+    folds: list[Any] = []
+    for types in (["A"], [], ["A", "B"]):
+        projection.fold(table, key=lambda event: 1, types=types)(lambda row, event: row)
+        folds.append(projection.folds[-1])
+    assert projection.folds_of("A") == (folds[0], folds[1], folds[2])
+    assert projection.folds_of("B") == (folds[1], folds[2])
+    assert projection.folds_of("C") == (folds[1],)
+    projection.fold(table, key=lambda event: 1)(lambda row, event: row)
+    assert len(projection.folds_of("C")) == 2
