@@ -87,10 +87,11 @@ class Writer:
         events: Sequence[RecordedEvent],
         then: RecordedEvent | None = None,
     ) -> Failure | None:
-        """Apply what a parked stream has held back, in order; `then` is what is still to come.
+        """Apply what a stream that is to be retried has held back; `then` is what is still to come.
 
-        All of it are events at or below the checkpoint. Without `then` the stream is free again.
-        Gives the failure where it is parked anew. Raises as `write`.
+        They are in order, and at or below the checkpoint; those that are applied already are passed
+        over. Without `then` the stream is free again. Gives the failure where it is parked anew.
+        Raises as `write`.
         """
         try:
             return await self._retry(connection, place, stream_name, events, then)
@@ -155,6 +156,19 @@ class Writer:
         with _translating():
             async with connection.transaction():
                 start = await self._begin(connection, place, ())
+                waits_at: int | None = await connection.fetchval(
+                    self._sql["projection_retried_from"],
+                    self.projection.name,
+                    self.projection.version,
+                    stream_name,
+                )
+                if (
+                    waits_at is None
+                    or (events and waits_at < events[0].position)
+                    or (then is not None and then.position <= waits_at)
+                ):
+                    return None  # asked for twice, and done meanwhile
+                events = [event for event in events if event.position >= waits_at]
                 folded = await self._fold(connection, start, events, refused)
                 if folded.failures:
                     await self._record(connection, folded.failures[0])

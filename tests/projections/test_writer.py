@@ -231,3 +231,21 @@ async def test_a_changed_definition_needs_a_new_version(worker: Pg) -> None:
         "SELECT tablename FROM pg_tables WHERE schemaname = 'eventstore_read'"
     )
     assert {row[0] for row in names} == {"orders", "orders__v2"}
+
+
+async def test_a_retry_that_is_asked_for_twice_is_done_once(store: EventStore, worker: Pg) -> None:
+    writer, place = await leased(worker)
+    events = await stored(store, ("a", {"fail": "once"}), ("a", {}), ("a", {}), ("a", {}))
+    await writer.write(worker, place, events, 4)
+    assert await rows(worker) == {}
+    events = [event._replace(data_json="{}") for event in events]  # its handler is mended
+    # Nobody has asked for it yet.
+    assert await writer.retry(worker, place, "a", events) is None
+    assert await rows(worker) == {}
+    await worker.execute("SELECT eventstore.retry_parked('orders')")
+    # In chunks, each of which comes again when others have gone further.
+    chunks = [(events[:2], events[2]), (events[2:3], events[3]), (events[3:], None)]
+    for done, number in ((2, 0), (2, 0), (3, 1), (3, 0), (3, 1), (4, 2), (4, 0), (4, 2)):
+        assert await writer.retry(worker, place, "a", *chunks[number]) is None
+        assert await rows(worker) == {"a": (0, done)}
+    assert await failed(worker) == []

@@ -85,3 +85,9 @@ SELECT eventstore.skip_parked($1, $2);
 
 -- name: projection_position
 SELECT eventstore.projection_position($1, $2);
+
+-- name: projection_retried_from
+-- $3: stream. Where it goes on, NULL if it is not to be tried again. Only the runner that holds the
+-- partition's row changes that.
+SELECT f.position FROM eventstore.projection_failures AS f
+ WHERE f.projection = $1 AND f.version = $2 AND f.stream_name = $3 AND f.state = 'retrying';
