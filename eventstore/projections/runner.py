@@ -90,6 +90,8 @@ class Runner:
             return  # told where it happened
         except (HistoryRewound, asyncpg.PostgresError) as error:
             await self._cannot_go_on(error)
+        finally:
+            self._writer.close()
 
     async def _run(self, follower: Follower) -> None:
         reading = asyncio.ensure_future(self._read(follower))

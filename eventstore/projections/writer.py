@@ -11,12 +11,13 @@ import asyncpg
 
 from eventstore.core.errors import EventStoreError
 from eventstore.core.events import RecordedEvent
-from eventstore.core.folding import Failure, Folded, Plan, Rows, fold, plan, respelt
-from eventstore.core.projection import Key, Projection
+from eventstore.core.folding import Failure, Folded, fold, plan, respelt
+from eventstore.core.projection import Projection
 from eventstore.postgres.statements import statements
 from eventstore.projections.connection import Connection
 from eventstore.projections.deadline import DeadlineExceeded, TimedThread
 from eventstore.projections.registry import read_tables
+from eventstore.projections.rows import RowFault, RowStore
 
 logger: Final = logging.getLogger("eventstore.projections")
 
@@ -44,7 +45,7 @@ class Writer:
 
     def __init__(self, projection: Projection, *, schema: str) -> None:
         self.projection = projection
-        self._tables = {table.name: table for table in read_tables(projection, schema=schema)}
+        self._rows = RowStore(read_tables(projection, schema=schema))
         self._sql = statements(schema)
         self._thread = TimedThread(f"projection {projection.name}")
 
@@ -67,7 +68,7 @@ class Writer:
         """
         try:
             return await self._transaction(connection, place, events, checkpoint)
-        except _RowFault as fault:
+        except RowFault as fault:
             if len(events) == 1:
                 refused = Failure(events[0], fault.cause)
                 return await self._transaction(connection, place, events, checkpoint, refused)
@@ -95,7 +96,7 @@ class Writer:
         """
         try:
             return await self._retry(connection, place, stream_name, events, then)
-        except _RowFault as fault:
+        except RowFault as fault:
             if len(events) == 1:
                 refused = Failure(events[0], fault.cause)
                 return await self._retry(connection, place, stream_name, events, then, refused)
@@ -212,44 +213,11 @@ class Writer:
         planned = await self._thread.run(
             self.projection.deadline, lambda: plan(self.projection, events, start.held)
         )
-        rows, known = await self._load(connection, planned, serving=start.serving)
+        rows, known = await self._rows.load(connection, planned.keys, serving=start.serving)
         respelled = respelt(planned, known)
         folded = await self._thread.run(self.projection.deadline, lambda: fold(respelled, rows))
-        await self._store(connection, folded.rows, serving=start.serving)
+        await self._rows.store(connection, folded.rows, serving=start.serving)
         return folded
-
-    async def _load(
-        self, connection: Connection, planned: Plan, *, serving: bool
-    ) -> tuple[Rows, dict[str, dict[Key, Key]]]:
-        rows: Rows = {}
-        known: dict[str, dict[Key, Key]] = {}
-        for name, keys in planned.keys.items():
-            rows[name], known[name] = {}, {}
-            if keys:
-                table, asked = self._tables[name], list(keys)
-                try:
-                    text = table.encode_keys(asked)
-                except (ValueError, TypeError) as error:
-                    raise _RowFault(error) from error
-                records = await connection.fetch(table.statements(serving=serving).load, text)
-                for number, key, row in map(table.decode, records):
-                    known[name][asked[number]] = key
-                    rows[name][key] = row
-        return rows, known
-
-    async def _store(self, connection: Connection, rows: Rows, *, serving: bool) -> None:
-        for name, changed in rows.items():
-            table = self._tables[name]
-            sql = table.statements(serving=serving)
-            kept = [row for row in changed.values() if row is not None]
-            removed = [key for key, row in changed.items() if row is None]
-            try:
-                if removed:
-                    await connection.execute(sql.delete, table.encode_keys(removed))
-                if kept:
-                    await connection.execute(sql.upsert, table.encode_rows(kept))
-            except (ValueError, TypeError) as error:
-                raise _RowFault(error) from error
 
     async def _record(self, connection: Connection, failure: Failure) -> None:
         state = "skipped" if self.projection.on_failure == "skip" else "parked"
@@ -287,24 +255,17 @@ class _Start(NamedTuple):
     held: frozenset[str]
 
 
-class _RowFault(Exception):
-    """The database, or the way to it, refuses what some event of a batch makes of a row."""
-
-    def __init__(self, cause: Exception) -> None:
-        self.cause = cause
-
-
 @contextmanager
 def _translating() -> Iterator[None]:
     try:
         yield
     except DeadlineExceeded as error:
-        raise _RowFault(error) from error
+        raise RowFault(error) from error
     except asyncpg.PostgresError as error:
         if error.sqlstate == "ST006":
             raise LeaseLost(str(error)) from error
         if str(error.sqlstate)[:2] in _OF_A_ROW:
-            raise _RowFault(error) from error
+            raise RowFault(error) from error
         raise
 
 

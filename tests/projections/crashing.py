@@ -14,21 +14,22 @@ from typing import Any
 
 from eventstore import EventStore
 from eventstore.projections import worker
+from eventstore.projections.rows import RowStore
 from eventstore.projections.writer import Writer
 from tests.projections.orders import Orders
 
 POINTS = {
-    "before the table": ("_store", "before"),
-    "after the table": ("_store", "after"),
-    "before the checkpoint": ("_checkpoint", "before"),
-    "after the checkpoint": ("_checkpoint", "after"),
-    "after the commit": ("write", "after"),
+    "before the table": (RowStore, "store", "before"),
+    "after the table": (RowStore, "store", "after"),
+    "before the checkpoint": (Writer, "_checkpoint", "before"),
+    "after the checkpoint": (Writer, "_checkpoint", "after"),
+    "after the commit": (Writer, "write", "after"),
 }
 
 
-def crash_at(method: str, when: str, batch: int) -> None:
+def crash_at(step: type, method: str, when: str, batch: int) -> None:
     """Let a step of the writer kill the process, before or after it does its work."""
-    real: Callable[..., Awaitable[Any]] = getattr(Writer, method)
+    real: Callable[..., Awaitable[Any]] = getattr(step, method)
     calls = 0
 
     async def crashing(*args: Any, **options: Any) -> Any:
@@ -41,7 +42,7 @@ def crash_at(method: str, when: str, batch: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    setattr(Writer, method, crashing)
+    setattr(step, method, crashing)
 
 
 async def main() -> None:

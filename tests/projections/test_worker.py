@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from eventstore import DefinitionChanged, EventData, EventStore
@@ -36,6 +38,11 @@ async def test_what_is_appended_is_applied_before_and_while_it_runs(
         await reached(connection, 51)  # the checkpoint moves over what is not its own
     assert await counts(connection) == {"order-0": 11, "order-1": 10, "order-2": 9}
     assert await owners(connection) == [None]
+
+    async def no_thread_is_left() -> bool:
+        return not [t for t in threading.enumerate() if t.name == "projection orders"]
+
+    await until(no_thread_is_left, "the thread of the handlers to end")
 
 
 async def test_partitions_are_shared_by_workers_and_taken_over_when_one_leaves(
