@@ -7,6 +7,7 @@ fold(plan, rows)          ->  Folded its `rows` are the rows to write
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from copy import deepcopy
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
@@ -179,4 +180,7 @@ def _row(rows: Rows, changed: Rows, table: str, key: Key) -> Row | None:
 
 
 def _copy(row: Row | None) -> Row | None:
-    return None if row is None else row.copy()
+    """Copy a row with what is in it, so that a handler may change either in place."""
+    if row is None:
+        return None
+    return {name: deepcopy(v) if isinstance(v, (list, dict)) else v for name, v in row.items()}

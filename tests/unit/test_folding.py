@@ -224,3 +224,31 @@ def _in_batches(
                     table[name][key] = row
         failed += [failure.event for failure in folded.failures]
     return table["orders"], [one.position for one in failed]
+
+
+def test_a_value_that_is_changed_in_place_is_a_change_and_leaves_the_event_alone() -> None:
+    table = sa.Table(
+        "carts",
+        sa.MetaData(),
+        sa.Column("cart", sa.Text, primary_key=True),
+        sa.Column("items", sa.JSON),
+    )
+    projection = Projection("carts", tables=[table])
+
+    @projection.fold(table, key=lambda event: event.stream_name)
+    def cart(row: Row | None, event: RecordedEvent) -> Row:
+        if row is None:
+            return {"items": event.data["items"]}
+        row["items"].append(event.event_type)
+        if event.event_type == "Bad":
+            raise ValueError("bad")
+        return row
+
+    loaded: Rows = {"carts": {("a",): {"cart": "a", "items": ["x"]}}}
+    folded = fold(plan(projection, [event("a", "T")]), loaded)
+    assert folded.rows == {"carts": {("a",): {"cart": "a", "items": ["x", "T"]}}}
+    assert loaded == {"carts": {("a",): {"cart": "a", "items": ["x"]}}}
+    first = event("a", "Made", {"items": ["x"]})
+    for last in ("T", "Bad"):
+        given(projection, [first, event("b", "Made", {"items": []}), event("a", last)])
+        assert first.data == {"items": ["x"]}
