@@ -298,11 +298,18 @@ COMMENT ON FUNCTION eventstore.append_v1(_append_request integer[], _append_stre
 --
 
 CREATE FUNCTION eventstore.begin_epoch() RETURNS integer
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    UPDATE eventstore.log SET epoch = epoch + 1 RETURNING epoch
-$$;
+DECLARE
+    _epoch integer;
+BEGIN
+    UPDATE eventstore.log AS l SET epoch = l.epoch + 1 RETURNING l.epoch INTO STRICT _epoch;
+    UPDATE eventstore.projection_partitions AS p SET epoch = _epoch
+     WHERE p.epoch = _epoch - 1
+       AND p.checkpoint <= (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e);
+    RETURN _epoch;
+END $$;
 
 ALTER FUNCTION eventstore.begin_epoch() OWNER TO eventstore_owner;
 
@@ -612,8 +619,8 @@ CREATE FUNCTION eventstore.projection_lease_v1(_projection text, _version intege
     AS $$
 #variable_conflict use_column
 DECLARE
-    _now   timestamptz := clock_timestamp();
-    _until timestamptz := clock_timestamp() + make_interval(secs => _seconds);
+    _now   timestamptz;
+    _until timestamptz;
     _of    eventstore.projection_versions;
     _share integer;
     _held  integer;
@@ -624,6 +631,8 @@ BEGIN
     IF NOT FOUND OR _of.state <> 'running' THEN
         RETURN;
     END IF;
+    _now := clock_timestamp();  -- not before the wait for that lock
+    _until := _now + make_interval(secs => _seconds);
     INSERT INTO eventstore.projection_workers AS w (projection, version, owner, seen_until)
     VALUES (_projection, _version, _owner, _until)
     ON CONFLICT (projection, version, owner) DO UPDATE SET seen_until = excluded.seen_until;
@@ -631,9 +640,15 @@ BEGIN
      WHERE w.projection = _projection AND w.version = _version AND w.seen_until < _now - interval '1 day';
     SELECT ceil(_of.partitions::numeric / greatest(count(*), 1)) INTO _share FROM eventstore.projection_workers AS w
      WHERE w.projection = _projection AND w.version = _version AND w.seen_until >= _now;
+    -- A batch under way holds its partition, and nobody waits for that here: the others would wait,
+    -- too. It cannot be taken over either.
     UPDATE eventstore.projection_partitions AS p SET leased_until = _until
+     WHERE (p.projection, p.version, p.partition) IN (
+            SELECT o.projection, o.version, o.partition FROM eventstore.projection_partitions AS o
+             WHERE o.projection = _projection AND o.version = _version AND o.owner = _owner
+               FOR NO KEY UPDATE SKIP LOCKED);
+    SELECT count(*) INTO _held FROM eventstore.projection_partitions AS p
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
-    GET DIAGNOSTICS _held = ROW_COUNT;
     UPDATE eventstore.projection_partitions AS p
        SET owner = _owner, leased_until = _until, lease = p.lease + 1,
            crashes = p.crashes + (p.owner IS NOT NULL)::integer
@@ -1092,6 +1107,13 @@ CREATE FUNCTION eventstore.skip_parked(projection text, stream_name text, versio
 DECLARE
     _failure eventstore.projection_failures;
 BEGIN
+    -- Not while a batch is under way: it could pass over an event that is appended meanwhile.
+    PERFORM FROM eventstore.projection_versions AS v
+      JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
+     WHERE v.projection = skip_parked.projection
+       AND CASE WHEN skip_parked.version IS NULL THEN v.serving ELSE v.version = skip_parked.version END
+       AND p.partition = eventstore.partition_of(skip_parked.stream_name, v.partitions)
+       FOR NO KEY UPDATE OF p;
     UPDATE eventstore.projection_failures AS f SET state = 'skipped'
       FROM eventstore.projection_versions AS v
      WHERE v.projection = skip_parked.projection

@@ -27,6 +27,7 @@ def upgrade() -> None:
     run_file("functions/check_projection_runs.sql")
     run_file("functions/wait_for.sql")
     run_file("functions/wait_for_stream.sql")
+    run_file("functions/begin_epoch_0002.sql")
     run_file("0002_views.sql")
     run_file("0002_grants.sql")
     run_file("0002_comments.sql")

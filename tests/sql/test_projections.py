@@ -207,6 +207,38 @@ async def test_parked_streams_are_held_retried_and_skipped(
     assert await failures(connection) == [("order-1", 1, 2, "skipped", 2)]
 
 
+async def test_a_stream_is_not_skipped_while_a_batch_is_under_way(
+    dsn: str, store: EventStore, connection: Pg
+) -> None:
+    await register(connection)
+    await lease(connection, "a")
+    await store.append("order-1", EventData("T"))
+    await fail(connection, "order-1", 0, 1, "parked")
+    async with new_pg(dsn) as runner, new_pg(dsn) as operator:
+        async with runner.transaction():
+            assert (await begin(runner, 1, "order-1"))[2] == ["order-1"]
+            skipping = asyncio.ensure_future(
+                operator.fetchval("SELECT eventstore.skip_parked('orders', 'order-1')")
+            )
+            await until_waiting(connection)
+            await store.append("order-1", EventData("T"))
+            await checkpoint(runner, 1, 2)  # it has passed over the new event
+        assert await skipping == 1
+    assert await failures(connection) == [
+        ("order-1", 0, 1, "skipped", 1),
+        ("order-1", 1, 2, "retrying", 0),
+    ]
+
+
+async def test_a_heartbeat_does_not_wait_for_a_batch_under_way(dsn: str, connection: Pg) -> None:
+    await register(connection, partitions=2)
+    await lease(connection, "a")
+    async with new_pg(dsn) as runner, runner.transaction():
+        await begin(runner, 1)
+        assert await lease(connection, "a") == {0: (1, 0, False), 1: (1, 0, False)}
+        assert await lease(connection, "b") == {}
+
+
 async def test_a_position_in_a_stream_is_the_highest_revision_below_the_checkpoint(
     store: EventStore, connection: Pg
 ) -> None:

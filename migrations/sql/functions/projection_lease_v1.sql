@@ -12,8 +12,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    _now   timestamptz := clock_timestamp();
-    _until timestamptz := clock_timestamp() + make_interval(secs => _seconds);
+    _now   timestamptz;
+    _until timestamptz;
     _of    eventstore.projection_versions;
     _share integer;
     _held  integer;
@@ -24,6 +24,8 @@ BEGIN
     IF NOT FOUND OR _of.state <> 'running' THEN
         RETURN;
     END IF;
+    _now := clock_timestamp();  -- not before the wait for that lock
+    _until := _now + make_interval(secs => _seconds);
     INSERT INTO eventstore.projection_workers AS w (projection, version, owner, seen_until)
     VALUES (_projection, _version, _owner, _until)
     ON CONFLICT (projection, version, owner) DO UPDATE SET seen_until = excluded.seen_until;
@@ -31,9 +33,15 @@ BEGIN
      WHERE w.projection = _projection AND w.version = _version AND w.seen_until < _now - interval '1 day';
     SELECT ceil(_of.partitions::numeric / greatest(count(*), 1)) INTO _share FROM eventstore.projection_workers AS w
      WHERE w.projection = _projection AND w.version = _version AND w.seen_until >= _now;
+    -- A batch under way holds its partition, and nobody waits for that here: the others would wait,
+    -- too. It cannot be taken over either.
     UPDATE eventstore.projection_partitions AS p SET leased_until = _until
+     WHERE (p.projection, p.version, p.partition) IN (
+            SELECT o.projection, o.version, o.partition FROM eventstore.projection_partitions AS o
+             WHERE o.projection = _projection AND o.version = _version AND o.owner = _owner
+               FOR NO KEY UPDATE SKIP LOCKED);
+    SELECT count(*) INTO _held FROM eventstore.projection_partitions AS p
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
-    GET DIAGNOSTICS _held = ROW_COUNT;
     UPDATE eventstore.projection_partitions AS p
        SET owner = _owner, leased_until = _until, lease = p.lease + 1,
            crashes = p.crashes + (p.owner IS NOT NULL)::integer

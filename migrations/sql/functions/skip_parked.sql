@@ -8,6 +8,13 @@ AS $$
 DECLARE
     _failure eventstore.projection_failures;
 BEGIN
+    -- Not while a batch is under way: it could pass over an event that is appended meanwhile.
+    PERFORM FROM eventstore.projection_versions AS v
+      JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
+     WHERE v.projection = skip_parked.projection
+       AND CASE WHEN skip_parked.version IS NULL THEN v.serving ELSE v.version = skip_parked.version END
+       AND p.partition = eventstore.partition_of(skip_parked.stream_name, v.partitions)
+       FOR NO KEY UPDATE OF p;
     UPDATE eventstore.projection_failures AS f SET state = 'skipped'
       FROM eventstore.projection_versions AS v
      WHERE v.projection = skip_parked.projection
