@@ -115,9 +115,13 @@ class Runner:
             try:
                 events = await follower.next(IDLE)
             except Unavailable as error:
+                if self._stopping:
+                    return [], before
                 logger.warning("%r cannot read the log: %s", self._projection, error)
                 await asyncio.sleep(next(waits))
                 continue
+            if follower.closed:
+                self._stopping = True
             if events or follower.position > before or self._stopping or self._to_retry:
                 return self._mine(events), follower.position
 
@@ -139,6 +143,8 @@ class Runner:
                 self._on_moved(position)
                 return
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                if self._stopping:
+                    return
                 await self._wait(error, next(waits))
 
     async def _write_one_by_one(
@@ -163,10 +169,17 @@ class Runner:
                     try:
                         async with self._pool.acquire() as connection:
                             failed = await self._writer.retry(
-                                connection, self.place, stream_name, events, then
+                                connection,
+                                self.place,
+                                stream_name,
+                                events,
+                                self.checkpoint,
+                                then,
                             )
                         break
                     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                        if self._stopping:
+                            return
                         await self._wait(error, next(waits))
                 self._on_moved(self.checkpoint)
                 if failed is not None:

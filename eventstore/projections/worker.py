@@ -63,7 +63,14 @@ class Worker:
             max_size=sum(projection.partitions for projection in self._projections) + 2,
             connection_class=Connection,
             init=read_json_as_values,
-            server_settings={"application_name": "eventstore worker"},
+            server_settings={
+                "application_name": "eventstore worker",
+                # A worker that stands still in the middle of a batch must not hold its partition.
+                "idle_in_transaction_session_timeout": "60s",
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "3",
+            },
         )
         async with pool:
             async with pool.acquire() as connection:
@@ -144,8 +151,8 @@ class Share:
             if row["surplus"]:
                 await self._end([partition])
                 await self._release(partition)
-            elif partition not in self._running:
-                self._start(row)
+            elif partition not in self._running and partition not in lost:
+                self._start(row)  # what was lost begins at the next beat, from what it has written
         await self._retry()
 
     def _start(self, row: Any) -> None:

@@ -21,8 +21,9 @@ from eventstore.projections.rows import RowFault, RowStore
 
 logger: Final = logging.getLogger("eventstore.projections")
 
-_OF_A_ROW: Final = ("22", "23")
-"""SQLSTATE classes that a row causes, data and integrity: all others pass or concern everybody."""
+_OF_A_ROW: Final = ("21", "22", "23", "54")
+"""SQLSTATE classes that a row causes (cardinality, data, integrity, limits of an index): all others
+pass, or concern everybody."""
 
 
 class LeaseLost(EventStoreError):
@@ -86,25 +87,28 @@ class Writer:
         place: Place,
         stream_name: str,
         events: Sequence[RecordedEvent],
+        checkpoint: int,
         then: RecordedEvent | None = None,
     ) -> Failure | None:
         """Apply what a stream that is to be retried has held back; `then` is what is still to come.
 
-        They are in order, and at or below the checkpoint; those that are applied already are passed
-        over. Without `then` the stream is free again. Gives the failure where it is parked anew.
-        Raises as `write`.
+        They are in order, and all that there are up to `checkpoint`; those that are applied already
+        are passed over, and nothing is done if the checkpoint has moved. Without `then` the stream
+        is free again. Gives the failure where it is parked anew. Raises as `write`.
         """
         try:
-            return await self._retry(connection, place, stream_name, events, then)
+            return await self._retry(connection, place, stream_name, events, checkpoint, then)
         except RowFault as fault:
             if len(events) == 1:
                 refused = Failure(events[0], fault.cause)
-                return await self._retry(connection, place, stream_name, events, then, refused)
+                return await self._retry(
+                    connection, place, stream_name, events, checkpoint, then, refused
+                )
         middle = len(events) // 2
         first, second = events[:middle], events[middle:]
         return await self.retry(
-            connection, place, stream_name, first, second[0]
-        ) or await self.retry(connection, place, stream_name, second, then)
+            connection, place, stream_name, first, checkpoint, second[0]
+        ) or await self.retry(connection, place, stream_name, second, checkpoint, then)
 
     async def refuse(
         self, connection: Connection, place: Place, event: RecordedEvent, reason: Exception
@@ -151,6 +155,7 @@ class Writer:
         place: Place,
         stream_name: str,
         events: Sequence[RecordedEvent],
+        checkpoint: int,
         then: RecordedEvent | None,
         refused: Failure | None = None,
     ) -> Failure | None:
@@ -164,15 +169,17 @@ class Writer:
                     stream_name,
                 )
                 if (
-                    waits_at is None
+                    start.checkpoint != checkpoint
+                    or waits_at is None
                     or (events and waits_at < events[0].position)
                     or (then is not None and then.position <= waits_at)
                 ):
-                    return None  # asked for twice, and done meanwhile
+                    return None  # asked for twice and done meanwhile, or read too early
                 events = [event for event in events if event.position >= waits_at]
                 folded = await self._fold(connection, start, events, refused)
-                if folded.failures:
-                    await self._record(connection, folded.failures[0])
+                for failure in folded.failures:
+                    await self._record(connection, failure)
+                if folded.failures and self.projection.on_failure != "skip":
                     return folded.failures[0]
                 if then is not None:
                     await self._mark(connection, then, "retrying", "being tried again")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from eventstore import DefinitionChanged, EventData, EventStore
+from eventstore import DefinitionChanged, EventData, EventStore, ProjectionStopped
 from eventstore.postgres.errors import AccessDenied
 from eventstore.projections.worker import Worker
 from tests.fix_database import Pg
@@ -174,3 +174,22 @@ async def test_the_definition_that_a_worker_brings_must_be_the_known_one(
         other = Worker(store, [Orders(partitions=2).projection], dsn=dsn)
         with pytest.raises(DefinitionChanged, match="version 2"):
             await other.run()
+
+
+async def test_a_projection_goes_on_in_a_new_epoch_if_the_log_has_its_checkpoint(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    async with working(store, dsn, Orders().projection):
+        await store.append("order-1", EventData("T"))
+        await reached(connection, 1)
+    await connection.execute("SELECT eventstore.begin_epoch()")
+    async with working(store, dsn, Orders().projection):
+        await store.append("order-1", EventData("T"))
+        await reached(connection, 2)
+    assert await counts(connection) == {"order-1": 2}
+    # As if the log had been restored from an older backup than the read tables.
+    await connection.execute("UPDATE eventstore.projection_partitions SET checkpoint = 9")
+    await connection.execute("SELECT eventstore.begin_epoch()")
+    async with working(store, dsn, Orders().projection):
+        with pytest.raises(ProjectionStopped, match="its history was rewound"):
+            await store.wait_for("orders", position=99, timeout=DEADLINE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -240,12 +241,40 @@ async def test_a_retry_that_is_asked_for_twice_is_done_once(store: EventStore, w
     assert await rows(worker) == {}
     events = [event._replace(data_json="{}") for event in events]  # its handler is mended
     # Nobody has asked for it yet.
-    assert await writer.retry(worker, place, "a", events) is None
+    assert await writer.retry(worker, place, "a", events, 4) is None
     assert await rows(worker) == {}
     await worker.execute("SELECT eventstore.retry_parked('orders')")
     # In chunks, each of which comes again when others have gone further.
-    chunks = [(events[:2], events[2]), (events[2:3], events[3]), (events[3:], None)]
+    chunks = [(events[:2], 4, events[2]), (events[2:3], 4, events[3]), (events[3:], 4, None)]
+    assert await writer.retry(worker, place, "a", events[:3], 3) is None  # read too early
+    assert await rows(worker) == {}
     for done, number in ((2, 0), (2, 0), (3, 1), (3, 0), (3, 1), (4, 2), (4, 0), (4, 2)):
         assert await writer.retry(worker, place, "a", *chunks[number]) is None
         assert await rows(worker) == {"a": (0, done)}
     assert await failed(worker) == []
+
+
+async def test_what_a_retry_skips_is_recorded_and_the_rest_goes_on(
+    store: EventStore, worker: Pg
+) -> None:
+    writer, place = await leased(worker)
+    later: list[tuple[str, dict[str, Any]]] = [("a", {"total": n}) for n in (1, 5_000, 2, 5_000, 3)]
+    events = await stored(store, ("a", {"fail": "once"}), *later)
+    await writer.write(worker, place, events, 6)
+    await worker.execute("SELECT eventstore.retry_parked('orders')")
+    events[0] = events[0]._replace(data_json="{}")
+    lenient = Writer(made("skip"), schema="eventstore")
+    assert await lenient.retry(worker, place, "a", events, 6) is None
+    assert await rows(worker) == {"a": (3, 4)}
+    assert await failed(worker) == [(3, "skipped"), (5, "skipped")]
+
+
+async def test_a_key_that_is_too_long_for_its_index_is_a_failure_of_its_event(
+    store: EventStore, worker: Pg
+) -> None:
+    writer, place = await leased(worker)
+    long = random.Random(1).randbytes(5_000).hex()  # it cannot be compressed
+    events = await stored(store, ("a", {}), ("b", {"order": long}), ("c", {}))
+    await writer.write(worker, place, events, 3)
+    assert await rows(worker) == {"a": (0, 1), "c": (0, 1)}
+    assert await failed(worker) == [(2, "parked")]
