@@ -75,11 +75,12 @@ def _exists(dsn: str) -> bool:
 
 
 def _drop(dsn: str) -> None:
-    """Drop the schema and the roles that its migration made."""
+    """Drop the schemas and the roles that its migration made."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA))
-        )
+        for schema in (SCHEMA, f"{SCHEMA}_read"):
+            connection.execute(
+                sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema))
+            )
         for role in _ROLES:
             # Another database of the cluster may have a schema of this name, with these roles.
             with contextlib.suppress(

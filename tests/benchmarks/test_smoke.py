@@ -117,7 +117,8 @@ def test_a_benchmark_gives_all_its_figures_and_leaves_nothing(
 def assert_nothing_is_left(dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         left = connection.execute(
-            "SELECT nspname FROM pg_namespace WHERE nspname = 'eventstore_bench' UNION ALL "
+            "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 'eventstore_bench') "
+            "UNION ALL "
             "SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'eventstore_bench')"
         ).fetchall()
     assert left == []
