@@ -16,7 +16,7 @@ from eventstore.core.events import RecordedEvent
 from eventstore.core.query import EventQuery
 from eventstore.core.streams import partition_of
 from eventstore.feed import Follower
-from eventstore.projections.connection import Connection
+from eventstore.projections.connection import FAILURES, Connection
 from eventstore.projections.writer import LeaseLost, Place, Stopped, Writer
 from eventstore.store import EventStore
 
@@ -142,7 +142,7 @@ class Runner:
                 self.checkpoint = position
                 self._on_moved(position)
                 return
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except FAILURES as error:
                 if self._stopping:
                     return
                 await self._wait(error, next(waits))
@@ -177,7 +177,7 @@ class Runner:
                                 then,
                             )
                         break
-                    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                    except FAILURES as error:
                         if self._stopping:
                             return
                         await self._wait(error, next(waits))
