@@ -22,6 +22,8 @@ from eventstore.store import EventStore
 
 logger: Final = logging.getLogger("eventstore.projections")
 
+BATCH: Final = 5_000
+"""Most events of a batch, reached while catching up: at the head a batch is what has come."""
 IDLE: Final = 0.1
 """Seconds until a checkpoint moves over events that are not the projection's."""
 CAUTIOUS: Final = 3
@@ -80,7 +82,7 @@ class Runner:
         """Run. Ends quietly when stopped, fenced off, or where the policy says stop."""
         try:
             follower = self._store.follower(
-                self._projection.query, after=self.checkpoint, epoch=self._epoch
+                self._projection.query, after=self.checkpoint, epoch=self._epoch, page=BATCH
             )
             async with follower:
                 await self._run(follower)
