@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from copy import deepcopy
-from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from eventstore.core.events import RecordedEvent
 from eventstore.core.projection import Fold, Key, OnFailure, Projection, Row
@@ -55,9 +54,6 @@ class Folded(NamedTuple):
 
     rows: Rows
     failures: tuple[Failure, ...]
-
-
-_NOTHING: Final[Mapping[str, Row | None]] = MappingProxyType({})
 
 
 def plan(
@@ -157,12 +153,13 @@ def _apply(step: Step, rows: Rows, changed: Rows) -> Exception | None:
         for fold, key, lookups in step.visits:
             table = fold.columns.table
             row = _row(rows, changed, table, key)
-            seen = _NOTHING
             if fold.lookups:
-                seen = dict.fromkeys(fold.lookups)
+                seen: dict[str, Row | None] = dict.fromkeys(fold.lookups)
                 for name, of, by in lookups:
                     seen[name] = _copy(_row(rows, changed, of, by))
-            new = fold.handler(_copy(row), step.event, **seen)
+                new = fold.handler(_copy(row), step.event, **seen)
+            else:
+                new = fold.handler(_copy(row), step.event)
             if new is not None:
                 new = fold.columns.whole(key, new)
             before.append((table, key, row))
@@ -183,4 +180,8 @@ def _copy(row: Row | None) -> Row | None:
     """Copy a row with what is in it, so that a handler may change either in place."""
     if row is None:
         return None
-    return {name: deepcopy(v) if isinstance(v, (list, dict)) else v for name, v in row.items()}
+    copied = row.copy()
+    for name, value in row.items():
+        if isinstance(value, (list, dict)):
+            copied[name] = deepcopy(value)
+    return copied

@@ -38,12 +38,12 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}").fullmatch
 class Columns:
     """The names of a read table's columns, of its primary key apart."""
 
-    __slots__ = ("key", "table", "values")
+    __slots__ = ("_nulls", "key", "table")
 
     def __init__(self, table: sa.Table) -> None:
         self.table = table.name
         self.key = tuple(column.name for column in table.primary_key.columns)
-        self.values = frozenset(column.name for column in table.columns) - set(self.key)
+        self._nulls = dict.fromkeys(column.name for column in table.columns)
         if not self.key:
             raise InvalidInput(f"read table {table.name!r} needs a primary key")
 
@@ -60,14 +60,14 @@ class Columns:
         """Give a row with its key and every column, or raise InvalidInput if it does not fit."""
         if not isinstance(row, Mapping):
             raise InvalidInput(f"a row of {self.table!r} is a dict or None, not {row!r:.60}")
-        whole: Row = dict(zip(self.key, key, strict=True))
-        for name, value in whole.items():
+        whole: Row = {**self._nulls, **row}
+        if len(whole) > len(self._nulls):
+            unknown = ", ".join(sorted(row.keys() - self._nulls.keys()))
+            raise InvalidInput(f"{self.table!r} has no column {unknown}")
+        for name, value in zip(self.key, key, strict=True):
             if row.get(name, value) != value:
                 raise InvalidInput(f"the row of {self.table!r} with key {key} has another {name}")
-        if unknown := row.keys() - self.values - whole.keys():
-            raise InvalidInput(f"{self.table!r} has no column {', '.join(sorted(unknown))}")
-        for name in self.values:
-            whole[name] = row.get(name)
+            whole[name] = value
         return whole
 
 

@@ -109,10 +109,11 @@ class ReadTable:
 
     def decode(self, record: asyncpg.Record) -> tuple[int, Key, Row | None]:
         """Read a record of `load`: the key's number, the key as PostgreSQL has it, and the row."""
-        key = tuple([record[f"k{i}"] for i in range(len(self._key))])
-        if not record["found"]:
-            return record["n"], key, None
-        return record["n"], key, {name: record[f"c{i}"] for i, name in enumerate(self._columns)}
+        number, *values = record
+        key, found = tuple(values[: len(self._key)]), values[len(self._key)]
+        if not found:
+            return number, key, None
+        return number, key, dict(zip(self._columns, values[len(key) + 1 :], strict=True))
 
     def _encodable(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         changed: Row = {}
