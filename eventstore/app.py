@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from eventstore.core.definition import Definition
 from eventstore.core.errors import InvalidInput
-from eventstore.core.projection import Projection
 
 
 class App:
@@ -14,7 +14,7 @@ class App:
     Raises InvalidInput if two projections have one name, or two write one read table.
     """
 
-    def __init__(self, *, projections: Iterable[Projection] = ()) -> None:
+    def __init__(self, *, projections: Iterable[Definition] = ()) -> None:
         self.projections = tuple(projections)
         names = [projection.name for projection in self.projections]
         tables = [table for projection in self.projections for table in projection.columns]

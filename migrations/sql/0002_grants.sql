@@ -6,13 +6,14 @@ GRANT SELECT ON eventstore.projection_versions, eventstore.projection_partitions
 REVOKE ALL ON FUNCTION
     eventstore.partition_of, eventstore.projection_register_v1, eventstore.projection_lease_v1,
     eventstore.projection_release_v1, eventstore.projection_begin_v1, eventstore.projection_checkpoint_v1,
+    eventstore.projection_try_v1, eventstore.projection_retry_v1,
     eventstore.projection_fail_v1, eventstore.projection_unpark_v1, eventstore.projection_stop_v1,
     eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked,
-    eventstore.projection_position, eventstore.check_projection_runs,
+    eventstore.projection_position, eventstore.check_projection_runs, eventstore.check_not_parked,
     eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-    eventstore.partition_of, eventstore.projection_position, eventstore.check_projection_runs,
+    eventstore.partition_of, eventstore.projection_position, eventstore.check_projection_runs, eventstore.check_not_parked,
     eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval)
     TO eventstore_writer, eventstore_reader, eventstore_worker;
 GRANT EXECUTE ON FUNCTION

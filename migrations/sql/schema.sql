@@ -320,6 +320,38 @@ ALTER FUNCTION eventstore.begin_epoch() OWNER TO eventstore_owner;
 COMMENT ON FUNCTION eventstore.begin_epoch() IS 'For the owner, after a restore from an older backup: positions that clients remember from before are refused from now on';
 
 --
+-- Name: check_not_parked(text, text, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _failed eventstore.projection_failures;
+BEGIN
+    SELECT f.* INTO _failed
+      FROM eventstore.projection_versions AS v
+      JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
+     WHERE v.projection = _projection AND v.serving
+       AND f.stream_name = _stream_name AND f.revision <= _revision AND f.state = 'parked';
+    IF FOUND THEN
+        RAISE EXCEPTION 'stream "%" is parked in projection "%" at revision %: %',
+                _failed.stream_name, _failed.projection, _failed.revision, _failed.error
+            USING ERRCODE = 'ST009',
+                  HINT = 'once the cause is gone: SELECT eventstore.retry_parked(projection, stream_name)';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION check_not_parked(_projection text, _stream_name text, _revision bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) IS 'Part of wait_for: refuses a wait for a stream that is parked';
+
+--
 -- Name: check_projection_runs(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -525,7 +557,7 @@ COMMENT ON FUNCTION eventstore.pause_projection(projection text, version integer
 -- Name: projection_begin_v1(text, integer, integer, bigint, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
-CREATE FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) RETURNS TABLE(checkpoint bigint, serving boolean, held text[])
+CREATE FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) RETURNS TABLE(checkpoint bigint, serving boolean, held text[], skipped bigint[])
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -543,7 +575,11 @@ BEGIN
      WHERE v.projection = _projection AND v.version = _version;
     held := ARRAY(SELECT f.stream_name FROM eventstore.projection_failures AS f
                    WHERE f.projection = _projection AND f.version = _version
-                     AND f.stream_name = ANY (_streams) AND f.state <> 'skipped');
+                     AND (_streams IS NULL OR f.stream_name = ANY (_streams))
+                     AND f.state IN ('parked', 'retrying'));
+    skipped := ARRAY(SELECT f.position FROM eventstore.projection_failures AS f
+                      WHERE f.projection = _projection AND f.version = _version
+                        AND f.position > checkpoint AND f.state = 'skipped');
     RETURN NEXT;
 END $$;
 
@@ -565,7 +601,7 @@ CREATE FUNCTION eventstore.projection_checkpoint_v1(_projection text, _version i
     AS $$
 BEGIN
     UPDATE eventstore.projection_partitions AS p
-       SET checkpoint = _checkpoint, crashes = 0, moved_at = clock_timestamp()
+       SET checkpoint = _checkpoint, crashes = 0, tries = 0, moved_at = clock_timestamp()
      WHERE p.projection = _projection AND p.version = _version AND p.partition = _partition
        AND p.lease = _lease AND p.owner IS NOT NULL AND p.checkpoint <= _checkpoint;
     IF NOT FOUND THEN
@@ -651,7 +687,8 @@ BEGIN
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
     UPDATE eventstore.projection_partitions AS p
        SET owner = _owner, leased_until = _until, lease = p.lease + 1,
-           crashes = p.crashes + (p.owner IS NOT NULL)::integer
+           crashes = p.crashes + (p.owner IS NOT NULL AND p.checkpoint < (
+               SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e))::integer
      WHERE (p.projection, p.version, p.partition) IN (
             SELECT f.projection, f.version, f.partition FROM eventstore.projection_partitions AS f
              WHERE f.projection = _projection AND f.version = _version
@@ -684,7 +721,7 @@ CREATE FUNCTION eventstore.projection_position(projection text, stream_name text
     AS $_$
     SELECT coalesce((SELECT f.revision - 1 FROM eventstore.projection_failures AS f
                       WHERE f.projection = v.projection AND f.version = v.version
-                        AND f.stream_name = $2 AND f.state <> 'skipped'),
+                        AND f.stream_name = $2 AND f.state IN ('parked', 'retrying')),
                     (SELECT e.revision FROM eventstore.events AS e
                       WHERE e.stream_name = $2 AND e.position <= p.checkpoint
                       ORDER BY e.revision DESC LIMIT 1),
@@ -774,6 +811,28 @@ ALTER FUNCTION eventstore.projection_release_v1(_projection text, _version integ
 COMMENT ON FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) IS 'For workers: give leases back';
 
 --
+-- Name: projection_retry_v1(text, integer, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE eventstore.projection_failures AS f SET tries = f.tries + 1
+     WHERE f.projection = _projection AND f.version = _version
+       AND f.stream_name = _stream_name AND f.state = 'retrying'
+    RETURNING f.tries
+$$;
+
+ALTER FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_retry_v1(_projection text, _version integer, _stream_name text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) IS 'For workers: a parked stream is about to be tried again';
+
+--
 -- Name: projection_stop_v1(text, integer, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -792,6 +851,37 @@ ALTER FUNCTION eventstore.projection_stop_v1(_projection text, _version integer,
 --
 
 COMMENT ON FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) IS 'For workers: a projection cannot go on';
+
+--
+-- Name: projection_try_v1(text, integer, integer, bigint, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _tries integer;
+BEGIN
+    UPDATE eventstore.projection_partitions AS p
+       SET tried = _position, tries = CASE WHEN p.tried = _position THEN p.tries ELSE 0 END + 1
+     WHERE p.projection = _projection AND p.version = _version AND p.partition = _partition
+       AND p.lease = _lease AND p.owner IS NOT NULL
+    RETURNING p.tries INTO _tries;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % of projection "%" version % has another runner now', _partition, _projection, _version
+            USING ERRCODE = 'ST006';
+    END IF;
+    RETURN _tries;
+END $$;
+
+ALTER FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) IS 'For workers: an event that may end its worker is about to be tried';
 
 --
 -- Name: projection_unpark_v1(text, integer, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1059,6 +1149,11 @@ BEGIN
         RAISE EXCEPTION 'there is no projection "%" (version %)', resume_projection.projection, coalesce(resume_projection.version::text, 'serving')
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
     END IF;
+    -- The event at which it stopped is tried again.
+    DELETE FROM eventstore.projection_failures AS f USING eventstore.projection_versions AS v
+     WHERE v.projection = resume_projection.projection
+       AND CASE WHEN resume_projection.version IS NULL THEN v.serving ELSE v.version = resume_projection.version END
+       AND f.projection = v.projection AND f.version = v.version AND f.state = 'stopped';
 END $$;
 
 ALTER FUNCTION eventstore.resume_projection(projection text, version integer) OWNER TO eventstore_owner;
@@ -1078,7 +1173,7 @@ CREATE FUNCTION eventstore.retry_parked(projection text, stream_name text DEFAUL
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
     WITH asked AS (
-        UPDATE eventstore.projection_failures AS f SET state = 'retrying'
+        UPDATE eventstore.projection_failures AS f SET state = 'retrying', tries = 0
           FROM eventstore.projection_versions AS v
          WHERE v.projection = $1 AND CASE WHEN $3 IS NULL THEN v.serving ELSE v.version = $3 END
            AND f.projection = v.projection AND f.version = v.version
@@ -1114,15 +1209,21 @@ BEGIN
        AND CASE WHEN skip_parked.version IS NULL THEN v.serving ELSE v.version = skip_parked.version END
        AND p.partition = eventstore.partition_of(skip_parked.stream_name, v.partitions)
        FOR NO KEY UPDATE OF p;
-    UPDATE eventstore.projection_failures AS f SET state = 'skipped'
+    SELECT f.* INTO _failure
       FROM eventstore.projection_versions AS v
+      JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
      WHERE v.projection = skip_parked.projection
        AND CASE WHEN skip_parked.version IS NULL THEN v.serving ELSE v.version = skip_parked.version END
-       AND f.projection = v.projection AND f.version = v.version
-       AND f.state = 'parked' AND f.stream_name = skip_parked.stream_name
-    RETURNING f.* INTO _failure;
+       AND f.state IN ('parked', 'stopped') AND f.stream_name = skip_parked.stream_name
+       FOR UPDATE OF f;
     IF NOT FOUND THEN
         RETURN NULL;
+    END IF;
+    UPDATE eventstore.projection_failures AS f SET state = 'skipped'
+     WHERE f.projection = _failure.projection AND f.version = _failure.version
+       AND f.position = _failure.position;
+    IF _failure.state = 'stopped' THEN
+        RETURN _failure.position;  -- nothing is held back behind it
     END IF;
     -- What was held back behind it: from the stream's next event on, if there is one already.
     INSERT INTO eventstore.projection_failures (projection, version, stream_name, revision, position, state, error, attempts)
@@ -1146,7 +1247,7 @@ COMMENT ON FUNCTION eventstore.skip_parked(projection text, stream_name text, ve
 --
 
 CREATE FUNCTION eventstore.wait_for(projection text, "position" bigint, timeout interval DEFAULT '00:00:05'::interval) RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
@@ -1160,6 +1261,9 @@ BEGIN
           FROM eventstore.projection_versions AS v
           JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
          WHERE v.projection = wait_for.projection AND v.serving;
+        -- After the checkpoint, which passes over an event and parks it in one transaction.
+        PERFORM eventstore.check_not_parked(wait_for.projection, e.stream_name, e.revision)
+           FROM eventstore.events AS e WHERE e.position = wait_for.position;
         IF _checkpoint >= wait_for.position THEN
             RETURN true;
         END IF;
@@ -1185,31 +1289,20 @@ COMMENT ON FUNCTION eventstore.wait_for(projection text, "position" bigint, time
 --
 
 CREATE FUNCTION eventstore.wait_for(projection text, stream_name text, revision bigint, timeout interval DEFAULT '00:00:05'::interval) RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
 DECLARE
     _until  timestamptz := clock_timestamp() + wait_for.timeout;
     _pause  double precision := 0.01;
-    _failed eventstore.projection_failures;
 BEGIN
     LOOP
         IF eventstore.projection_position(wait_for.projection, wait_for.stream_name) >= wait_for.revision THEN
             RETURN true;
         END IF;
         PERFORM eventstore.check_projection_runs(wait_for.projection);
-        SELECT f.* INTO _failed
-          FROM eventstore.projection_versions AS v
-          JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
-         WHERE v.projection = wait_for.projection AND v.serving
-           AND f.stream_name = wait_for.stream_name AND f.state = 'parked';
-        IF FOUND THEN
-            RAISE EXCEPTION 'stream "%" is parked in projection "%" at revision %: %',
-                    _failed.stream_name, _failed.projection, _failed.revision, _failed.error
-                USING ERRCODE = 'ST009',
-                      HINT = 'once the cause is gone: SELECT eventstore.retry_parked(projection, stream_name)';
-        END IF;
+        PERFORM eventstore.check_not_parked(wait_for.projection, wait_for.stream_name, wait_for.revision);
         IF clock_timestamp() >= _until THEN
             RETURN false;
         END IF;
@@ -1503,8 +1596,9 @@ CREATE TABLE eventstore.projection_failures (
     state text NOT NULL,
     error text NOT NULL,
     attempts integer DEFAULT 1 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
     failed_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT projection_failures_state_check CHECK ((state = ANY (ARRAY['parked'::text, 'retrying'::text, 'skipped'::text])))
+    CONSTRAINT projection_failures_state_check CHECK ((state = ANY (ARRAY['parked'::text, 'retrying'::text, 'stopped'::text, 'skipped'::text])))
 );
 
 ALTER TABLE eventstore.projection_failures OWNER TO eventstore_owner;
@@ -1549,7 +1643,7 @@ COMMENT ON COLUMN eventstore.projection_failures."position" IS 'Position of the 
 -- Name: COLUMN projection_failures.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON COLUMN eventstore.projection_failures.state IS 'parked: the stream waits here; retrying: about to be tried again; skipped: left out for good';
+COMMENT ON COLUMN eventstore.projection_failures.state IS 'parked: the stream waits here; retrying: about to be tried again; stopped: the projection waits here; skipped: left out for good';
 
 --
 -- Name: COLUMN projection_failures.error; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -1562,6 +1656,12 @@ COMMENT ON COLUMN eventstore.projection_failures.error IS 'What its handler or t
 --
 
 COMMENT ON COLUMN eventstore.projection_failures.attempts IS 'How often it was tried';
+
+--
+-- Name: COLUMN projection_failures.tries; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.tries IS 'How often a retry was begun since it was asked for, counted before';
 
 --
 -- Name: COLUMN projection_failures.failed_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -1583,6 +1683,8 @@ CREATE TABLE eventstore.projection_partitions (
     owner text,
     leased_until timestamp with time zone,
     crashes integer DEFAULT 0 NOT NULL,
+    tried bigint,
+    tries integer DEFAULT 0 NOT NULL,
     moved_at timestamp with time zone,
     CONSTRAINT projection_partitions_checkpoint_check CHECK ((checkpoint >= 0)),
     CONSTRAINT projection_partitions_partition_check CHECK ((partition >= 0))
@@ -1648,7 +1750,19 @@ COMMENT ON COLUMN eventstore.projection_partitions.leased_until IS 'When another
 -- Name: COLUMN projection_partitions.crashes; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON COLUMN eventstore.projection_partitions.crashes IS 'Owners that ended without a word since the checkpoint last moved';
+COMMENT ON COLUMN eventstore.projection_partitions.crashes IS 'Owners that ended without a word, with events to apply, since the checkpoint last moved';
+
+--
+-- Name: COLUMN projection_partitions.tried; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.tried IS 'Position of the event that is tried alone, to find out whether it ends its worker';
+
+--
+-- Name: COLUMN projection_partitions.tries; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.tries IS 'How often that was begun, counted before';
 
 --
 -- Name: COLUMN projection_partitions.moved_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -2242,6 +2356,15 @@ GRANT ALL ON FUNCTION eventstore.append_v1(_append_request integer[], _append_st
 REVOKE ALL ON FUNCTION eventstore.begin_epoch() FROM PUBLIC;
 
 --
+-- Name: FUNCTION check_not_parked(_projection text, _stream_name text, _revision bigint); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) TO eventstore_reader;
+GRANT ALL ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) TO eventstore_worker;
+
+--
 -- Name: FUNCTION check_projection_runs(_projection text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2337,11 +2460,23 @@ REVOKE ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _versi
 GRANT ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) TO eventstore_worker;
 
 --
+-- Name: FUNCTION projection_retry_v1(_projection text, _version integer, _stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) FROM PUBLIC;
+
+--
 -- Name: FUNCTION projection_stop_v1(_projection text, _version integer, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) FROM PUBLIC;
 
 --
 -- Name: FUNCTION projection_unpark_v1(_projection text, _version integer, _stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner

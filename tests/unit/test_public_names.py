@@ -37,6 +37,7 @@ PUBLIC = [
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",
+    "SqlProjection",
     "StreamParked",
     "Unavailable",
 ]

@@ -1,13 +1,13 @@
 -- First statement of a batch's transaction: locks the partition for it, refuses a runner whose lease
--- was taken over (ST006), and tells under which names the tables are and which of the batch's
--- streams are held back.
+-- was taken over (ST006), and tells under which names the tables are, which of the batch's streams
+-- are held back (NULL: of all streams), and which events to come are left out.
 CREATE FUNCTION eventstore.projection_begin_v1(
     _projection text,
     _version    integer,
     _partition  integer,
     _lease      bigint,
     _streams    text[]
-) RETURNS TABLE (checkpoint bigint, serving boolean, held text[])
+) RETURNS TABLE (checkpoint bigint, serving boolean, held text[], skipped bigint[])
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -25,6 +25,10 @@ BEGIN
      WHERE v.projection = _projection AND v.version = _version;
     held := ARRAY(SELECT f.stream_name FROM eventstore.projection_failures AS f
                    WHERE f.projection = _projection AND f.version = _version
-                     AND f.stream_name = ANY (_streams) AND f.state <> 'skipped');
+                     AND (_streams IS NULL OR f.stream_name = ANY (_streams))
+                     AND f.state IN ('parked', 'retrying'));
+    skipped := ARRAY(SELECT f.position FROM eventstore.projection_failures AS f
+                      WHERE f.projection = _projection AND f.version = _version
+                        AND f.position > checkpoint AND f.state = 'skipped');
     RETURN NEXT;
 END $$;
