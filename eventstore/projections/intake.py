@@ -18,6 +18,8 @@ from eventstore.store import EventStore
 
 logger: Final = logging.getLogger("eventstore.projections")
 
+BATCH: Final = 5_000
+"""Most events of a batch, reached while catching up: at the head a batch is what has come."""
 IDLE: Final = 0.1
 """Seconds until a checkpoint moves over events that are not the projection's."""
 SPAN: Final = 10_000
@@ -56,7 +58,7 @@ class Intake:
         self._partition = partition
         self._interrupted = interrupted
         self._after = after
-        self._follower = store.follower(self._query, after=after, epoch=epoch)
+        self._follower = store.follower(self._query, after=after, epoch=epoch, page=BATCH)
 
     @property
     def _query(self) -> EventQuery:

@@ -16,7 +16,7 @@ from eventstore.core.errors import HistoryRewound
 from eventstore.core.events import RecordedEvent
 from eventstore.core.query import EventQuery
 from eventstore.projections.batch import Batch
-from eventstore.projections.connection import Connection
+from eventstore.projections.connection import FAILURES, Connection
 from eventstore.projections.faults import RowFault
 from eventstore.projections.intake import Intake, intake_of
 from eventstore.projections.writer import LeaseLost, Stopped, Writer
@@ -183,7 +183,7 @@ class Runner:
             try:
                 async with self._pool.acquire() as connection:
                     return await act(connection)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except FAILURES as error:
                 if str(getattr(error, "sqlstate", "")).startswith("42"):
                     raise  # as a table that is gone: it does not pass
                 if self._stopping:

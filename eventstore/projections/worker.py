@@ -19,7 +19,7 @@ from eventstore.postgres.connection import Connection
 from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.statements import statements
 from eventstore.progress import progress_channel
-from eventstore.projections.connection import read_json_as_values
+from eventstore.projections.connection import FAILURES, read_json_as_values
 from eventstore.projections.registry import register
 from eventstore.projections.runner import Runner
 from eventstore.projections.writer import Place, Writer
@@ -125,7 +125,7 @@ class Share:
             while not stopping.is_set():
                 try:
                     await self._beat()
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                except FAILURES as error:
                     logger.warning("%s: no heartbeat: %s", self, error or type(error).__name__)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(BEAT):
@@ -195,7 +195,7 @@ class Share:
     async def _release(self, partition: int | None) -> None:
         try:
             await self._fetch("projection_release", self._owner, partition)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except FAILURES as error:
             logger.warning("%s: leases run out instead of being given back: %s", self, error)
 
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import sqlalchemy as sa
 
-from eventstore import EventStore, RecordedEvent
+from eventstore import App, EventStore, RecordedEvent
 from eventstore.core.columns import Row
 from eventstore.core.projection import Projection
 from eventstore.projections.worker import Worker
@@ -41,6 +41,9 @@ class Orders:
         if self.broken and event.event_type == "Fragile":
             raise ValueError("broken")
         return {"events": 1 if row is None else row["events"] + 1}
+
+
+app = App(projections=[Orders().projection])
 
 
 @asynccontextmanager

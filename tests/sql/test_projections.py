@@ -128,6 +128,28 @@ async def test_partitions_are_shared_out_evenly_and_taken_over(connection: Pg) -
     assert await lease(connection, "d") == dict.fromkeys(range(4), (4, 1, False))
 
 
+@pytest.mark.parametrize(
+    ("workers", "shares", "moves"),
+    [("abc", [2, 1, 1], 3), ("cba", [2, 1, 1], 3), ("edcba", [1, 1, 1, 1, 0], 4)],
+)
+async def test_no_worker_holds_more_than_one_partition_above_another(
+    connection: Pg, workers: str, shares: list[int], moves: int
+) -> None:
+    await register(connection, partitions=4)
+    release = "SELECT eventstore.projection_release_v1('orders', 1, $1, $2)"
+    moved = 0
+    for count in range(1, len(workers) + 1):
+        for owner in 2 * workers[:count]:
+            for partition, (_, _, surplus) in (await lease(connection, owner)).items():
+                if surplus:
+                    moved += 1
+                    await connection.execute(release, owner, partition)
+    held = [await lease(connection, owner) for owner in workers]
+    assert sorted(map(len, held), reverse=True) == shares
+    assert not any(surplus for one in held for _, _, surplus in one.values())
+    assert moved == moves
+
+
 async def test_two_heartbeats_at_once_do_not_take_more_than_their_share(
     dsn: str, connection: Pg
 ) -> None:

@@ -32,8 +32,16 @@ BEGIN
     ON CONFLICT (projection, version, owner) DO UPDATE SET seen_until = excluded.seen_until;
     DELETE FROM eventstore.projection_workers AS w
      WHERE w.projection = _projection AND w.version = _version AND w.seen_until < _now - interval '1 day';
-    SELECT ceil(_of.partitions::numeric / greatest(count(*), 1)) INTO _share FROM eventstore.projection_workers AS w
-     WHERE w.projection = _projection AND w.version = _version AND w.seen_until >= _now;
+    -- What is left over when they are shared out evenly stays with those who hold the most.
+    SELECT _of.partitions / w.workers + (w.place <= _of.partitions % w.workers)::integer INTO _share
+      FROM (SELECT w.owner, count(*) OVER () AS workers,
+                   row_number() OVER (ORDER BY count(p.partition) DESC, w.owner) AS place
+              FROM eventstore.projection_workers AS w
+              LEFT JOIN eventstore.projection_partitions AS p USING (projection, version, owner)
+             WHERE w.projection = _projection AND w.version = _version
+               AND (w.seen_until >= _now OR w.owner = _owner)
+             GROUP BY w.owner) AS w
+     WHERE w.owner = _owner;
     -- A batch under way holds its partition, and nobody waits for that here: the others would wait,
     -- too. It cannot be taken over either.
     UPDATE eventstore.projection_partitions AS p SET leased_until = _until
