@@ -28,12 +28,15 @@ class SqlProjection(Definition):
 
     With `inline=True` it runs inside the transaction that appends, once it has caught up: the
     tables are never behind. Then every append bears its cost, and one that it fails for is refused
-    (InvalidInput); it has one partition, and nothing is ever parked.
+    (InvalidInput). It has one partition, stops at an event that fails while it catches up, and has
+    to write out the schemas of what it uses beside its read tables and PostgreSQL's own functions.
     """
 
     def __init__(
         self, name: str, *, statement: str, inline: bool = False, **options: Unpack[Options]
     ) -> None:
+        if inline and options.setdefault("on_failure", "stop") != "stop":
+            raise InvalidInput(f"{name}: an inline projection can only stop at a failure")
         super().__init__(name, **options)
         self.statement = statement.strip().rstrip(";")
         self.inline = inline

@@ -20,7 +20,7 @@ from eventstore.projections.deadline import DeadlineExceeded, HandlerExit, Timed
 from eventstore.projections.faults import RowFault, is_of_everybody
 from eventstore.projections.registry import read_tables
 from eventstore.projections.rows import RowStore
-from eventstore.projections.statement import batch_select
+from eventstore.projections.statement import batch_select, inline_function, inline_name
 
 
 class Start(NamedTuple):
@@ -32,6 +32,8 @@ class Start(NamedTuple):
     """Streams that are held back."""
     skipped: frozenset[int]
     """Positions that are left out."""
+    inline: bool
+    """Whether appends apply it themselves."""
 
 
 class Effect(Protocol):
@@ -144,6 +146,23 @@ class SqlEffect:
             return projection.sql(select, lambda name: tables[name].physical_name(serving=serving))
 
         self._sql = {serving: text(serving=serving) for serving in (True, False)}
+        self._tables = tables
+        self._schema = schema
+
+    async def make_inline(self, connection: Connection, *, serving: bool) -> None:
+        """Make the function that appends call, with the rights of a worker."""
+        await connection.execute(f"SET LOCAL ROLE {self._schema}_worker")
+        await connection.execute(
+            inline_function(
+                self._projection,
+                schema=self._schema,
+                name=lambda name: self._tables[name].physical_name(serving=serving),
+            )
+        )
+        await connection.execute("RESET ROLE")
+        # What cannot work is found here, and not by whoever appends next.
+        name = inline_name(self._projection, schema=self._schema)
+        await connection.execute(f"SELECT {name}(0, 0)")
 
     async def apply(self, connection: Connection, start: Start, batch: Batch) -> list[Failure]:
         try:

@@ -15,6 +15,7 @@ from eventstore.core.definition import Definition
 from eventstore.core.errors import HistoryRewound
 from eventstore.core.events import RecordedEvent
 from eventstore.core.query import EventQuery
+from eventstore.core.sql_projection import SqlProjection
 from eventstore.projections.batch import Batch
 from eventstore.projections.connection import FAILURES, Connection
 from eventstore.projections.faults import RowFault
@@ -30,6 +31,11 @@ MOST_TRIES: Final = 3
 """How often an event, or a parked stream, is tried that seems to end its process."""
 HELD_PAGE: Final = 500
 """Events of a parked stream that are tried again in one transaction."""
+
+NEAR: Final = 1_000
+"""Events behind the head from which on appends may wait for an inline projection to come there."""
+LOOK: Final = 1.0
+"""Seconds between looks at whether appends still apply an inline projection."""
 
 T = TypeVar("T")
 
@@ -73,12 +79,16 @@ class Runner:
         self._epoch = epoch
         self._crashes = crashes
         self._on_moved = on_moved
-        self._stopping = False
+        self._stopped = asyncio.Event()
         self._to_retry: dict[str, int] = {}
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """End after the batch that is under way."""
-        self._stopping = True
+        self._stopped.set()
 
     def retry(self, stream_name: str, position: int) -> None:
         """Try a parked stream again, from the event at this position, after the present batch."""
@@ -115,6 +125,7 @@ class Runner:
             self._writer.close()
 
     async def _run(self, intake: Intake) -> None:
+        await self._leave_to_appends()
         reading = asyncio.ensure_future(intake.next())
         try:
             while not self._stopping and not intake.closed:
@@ -136,6 +147,26 @@ class Runner:
         self._crashes = 0
         self.checkpoint = batch.upto
         self._on_moved(batch.upto)
+        await self._leave_to_appends()
+
+    async def _leave_to_appends(self) -> None:
+        """Let appends apply an inline projection once it is near the head; then look at times."""
+        if not (isinstance(self._projection, SqlProjection) and self._projection.inline):
+            return
+        if not self._writer.is_inline:
+            head = (await self._store.head()).position
+            if head - self.checkpoint > NEAR:
+                return
+            with contextlib.suppress(RowFault):  # it is met again, and found, in a batch
+                await self._persistently(self._attach)
+        if self._writer.is_inline:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self._stopped.wait()
+
+    async def _attach(self, connection: Connection) -> None:
+        with contextlib.suppress(asyncpg.LockNotAvailableError):  # an append takes long
+            await self._writer.attach(connection)
 
     async def _write_one_by_one(self, batch: Batch) -> None:
         """Let a crash stand beside the event that causes it; give that one up when it goes on."""

@@ -16,7 +16,7 @@ from eventstore.core.folding import Failure
 from eventstore.postgres.statements import statements
 from eventstore.projections.batch import Batch
 from eventstore.projections.connection import Connection
-from eventstore.projections.effects import Start, effect_of
+from eventstore.projections.effects import SqlEffect, Start, effect_of
 from eventstore.projections.faults import RowFault, is_of_a_row
 
 logger: Final = logging.getLogger("eventstore.projections")
@@ -52,6 +52,8 @@ class Writer:
     def __init__(self, projection: Definition, *, schema: str, place: Place) -> None:
         self.projection = projection
         self.place = place
+        self.is_inline = False
+        """Whether appends were found to apply it themselves."""
         self._effect = effect_of(projection, schema=schema, partition=place.partition)
         self._sql = statements(schema)
 
@@ -75,6 +77,20 @@ class Writer:
         return await _in_halves(
             batch, lambda part, why: self._retry(connection, part, checkpoint, why)
         )
+
+    async def attach(self, connection: Connection) -> None:
+        """Come to the head while appends wait, and leave what comes after it to them."""
+        assert isinstance(self._effect, SqlEffect)  # noqa: S101 - only such are inline
+        with _translating():
+            async with connection.transaction():
+                start = await self._begin(connection, None)
+                if not start.inline:
+                    head: int = await connection.fetchval(self._sql["projection_attach"])
+                    await self._effect.apply(connection, start, Batch(start.checkpoint, head, None))
+                    await self._checkpoint(connection, head)
+                    await self._effect.make_inline(connection, serving=start.serving)
+                    await connection.execute(self._sql["projection_inline"], *self._who)
+        self.is_inline = True
 
     async def refuse(self, connection: Connection, batch: Batch, reason: Exception) -> None:
         """Treat the batch's only event as one that failed, without trying it."""
@@ -122,6 +138,9 @@ class Writer:
                 if batch.events is not None:
                     streams = list({event.stream_name for event in batch.events})
                 start = await self._begin(connection, streams)
+                self.is_inline = start.inline
+                if start.inline:
+                    return []
                 ahead = batch.beyond(start.checkpoint)
                 failures = await self._apply(connection, start, ahead, refused)
                 upto = ahead.upto
@@ -171,7 +190,7 @@ class Writer:
             self._sql["projection_begin"], *self._who, *self.place, streams
         )
         assert row is not None  # noqa: S101 - the function gives one row or raises
-        return Start(row[0], row[1], frozenset(row[2]), frozenset(row[3]))
+        return Start(row[0], row[1], frozenset(row[2]), frozenset(row[3]), row[4])
 
     async def _apply(
         self, connection: Connection, start: Start, batch: Batch, refused: Exception | None

@@ -10,6 +10,7 @@ COMMENT ON COLUMN eventstore.projection_versions.partitions IS 'Into how many th
 COMMENT ON COLUMN eventstore.projection_versions.serving IS 'Whether its tables have the plain names';
 COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by an operator) or stopped (by a failure: see reason)';
 COMMENT ON COLUMN eventstore.projection_versions.reason IS 'Why it is stopped';
+COMMENT ON COLUMN eventstore.projection_versions.inline IS 'Whether appends apply it now, in their own transactions';
 COMMENT ON COLUMN eventstore.projection_versions.created_at IS 'When it was first run';
 
 COMMENT ON TABLE eventstore.projection_partitions IS 'How far each partition is, and who may write it';
@@ -59,6 +60,7 @@ COMMENT ON COLUMN eventstore.projection_status.leased_partitions IS 'How many of
 COMMENT ON COLUMN eventstore.projection_status.parked_streams IS 'Streams that wait behind an event that failed: see projection_failures';
 COMMENT ON COLUMN eventstore.projection_status.skipped_events IS 'Events left out for good';
 COMMENT ON COLUMN eventstore.projection_status.moved_at IS 'When a checkpoint last moved';
+COMMENT ON COLUMN eventstore.projection_status.inline IS 'Whether appends apply it, so that it is never behind';
 COMMENT ON COLUMN eventstore.projection_status.tables IS 'Its read tables, in schema eventstore_read';
 
 COMMENT ON VIEW eventstore.projection_positions IS 'How far each projection is in each stream; for one stream: SELECT eventstore.projection_position(projection, stream_name)';
@@ -73,6 +75,10 @@ COMMENT ON FUNCTION eventstore.projection_register_v1 IS 'For workers: make a ve
 COMMENT ON FUNCTION eventstore.projection_lease_v1 IS 'For workers: heartbeat; renews and takes leases of partitions';
 COMMENT ON FUNCTION eventstore.projection_release_v1 IS 'For workers: give leases back';
 COMMENT ON FUNCTION eventstore.projection_begin_v1 IS 'For workers: first statement of a batch';
+COMMENT ON FUNCTION eventstore.apply_inline IS 'Trigger: runs inline projections';
+COMMENT ON TRIGGER events_inline ON eventstore.events IS 'Runs inline projections, if there are any, within the append';
+COMMENT ON FUNCTION eventstore.projection_attach_v1 IS 'For workers: let appends wait while an inline projection comes to the head';
+COMMENT ON FUNCTION eventstore.projection_inline_v1 IS 'For workers: from now on appends apply this projection';
 COMMENT ON FUNCTION eventstore.projection_try_v1 IS 'For workers: an event that may end its worker is about to be tried';
 COMMENT ON FUNCTION eventstore.projection_retry_v1 IS 'For workers: a parked stream is about to be tried again';
 COMMENT ON FUNCTION eventstore.projection_checkpoint_v1 IS 'For workers: last statement of a batch';

@@ -11,6 +11,7 @@ CREATE TABLE eventstore.projection_versions (
     state       text             NOT NULL DEFAULT 'running'
         CHECK (state IN ('running', 'paused', 'stopped')),
     reason      text,
+    inline      boolean          NOT NULL DEFAULT false,
     created_at  timestamptz      NOT NULL DEFAULT now(),
     PRIMARY KEY (projection, version)
 );

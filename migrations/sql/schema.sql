@@ -294,6 +294,46 @@ ALTER FUNCTION eventstore.append_v1(_append_request integer[], _append_stream te
 COMMENT ON FUNCTION eventstore.append_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) IS 'Append a batch of requests, each stored as a whole or not at all: what the service and the libraries call. Arrays in, one row for each append out';
 
 --
+-- Name: apply_inline(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.apply_inline() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    _of   record;
+    _done bigint;
+    _head bigint;
+BEGIN
+    FOR _of IN SELECT v.projection, v.version FROM eventstore.projection_versions AS v
+                WHERE v.inline ORDER BY v.projection, v.version
+    LOOP
+        SELECT p.checkpoint INTO _done FROM eventstore.projection_partitions AS p
+         WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
+           FOR NO KEY UPDATE;
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM eventstore.projection_versions AS v
+             WHERE v.projection = _of.projection AND v.version = _of.version AND v.inline);
+        SELECT max(e.position) INTO _head FROM eventstore.events AS e;
+        EXECUTE format('SELECT eventstore_read.%I($1, $2)', _of.projection || '__inline_v' || _of.version)
+          USING _done, _head;
+        UPDATE eventstore.projection_partitions AS p SET checkpoint = _head, moved_at = clock_timestamp()
+         WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
+           AND p.checkpoint < _head;
+    END LOOP;
+    RETURN NULL;
+END $_$;
+
+ALTER FUNCTION eventstore.apply_inline() OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION apply_inline(); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.apply_inline() IS 'Trigger: runs inline projections';
+
+--
 -- Name: begin_epoch(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -536,7 +576,7 @@ CREATE FUNCTION eventstore.pause_projection(projection text, version integer DEF
     AS $$
 #variable_conflict use_column
 BEGIN
-    UPDATE eventstore.projection_versions AS v SET state = 'paused', reason = NULL
+    UPDATE eventstore.projection_versions AS v SET state = 'paused', reason = NULL, inline = false
      WHERE v.projection = pause_projection.projection
        AND CASE WHEN pause_projection.version IS NULL THEN v.serving ELSE v.version = pause_projection.version END;
     IF NOT FOUND THEN
@@ -554,10 +594,32 @@ ALTER FUNCTION eventstore.pause_projection(projection text, version integer) OWN
 COMMENT ON FUNCTION eventstore.pause_projection(projection text, version integer) IS 'Let a projection rest: SELECT eventstore.pause_projection(''orders'')';
 
 --
+-- Name: projection_attach_v1(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_attach_v1() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
+    AS $$
+BEGIN
+    PERFORM FROM eventstore.log FOR UPDATE;
+    RETURN (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e);
+END $$;
+
+ALTER FUNCTION eventstore.projection_attach_v1() OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_attach_v1(); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_attach_v1() IS 'For workers: let appends wait while an inline projection comes to the head';
+
+--
 -- Name: projection_begin_v1(text, integer, integer, bigint, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
-CREATE FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) RETURNS TABLE(checkpoint bigint, serving boolean, held text[], skipped bigint[])
+CREATE FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) RETURNS TABLE(checkpoint bigint, serving boolean, held text[], skipped bigint[], inline boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -571,7 +633,7 @@ BEGIN
         RAISE EXCEPTION 'partition % of projection "%" version % has another runner now', _partition, _projection, _version
             USING ERRCODE = 'ST006';
     END IF;
-    SELECT v.serving INTO serving FROM eventstore.projection_versions AS v
+    SELECT v.serving, v.inline INTO serving, inline FROM eventstore.projection_versions AS v
      WHERE v.projection = _projection AND v.version = _version;
     held := ARRAY(SELECT f.stream_name FROM eventstore.projection_failures AS f
                    WHERE f.projection = _projection AND f.version = _version
@@ -644,6 +706,26 @@ ALTER FUNCTION eventstore.projection_fail_v1(_projection text, _version integer,
 --
 
 COMMENT ON FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) IS 'For workers: an event could not be applied';
+
+--
+-- Name: projection_inline_v1(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE eventstore.projection_versions AS v SET inline = true
+     WHERE v.projection = _projection AND v.version = _version AND v.state = 'running'
+$$;
+
+ALTER FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_inline_v1(_projection text, _version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) IS 'For workers: from now on appends apply this projection';
 
 --
 -- Name: projection_lease_v1(text, integer, text, double precision); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -848,7 +930,7 @@ CREATE FUNCTION eventstore.projection_stop_v1(_projection text, _version integer
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    UPDATE eventstore.projection_versions AS v SET state = 'stopped', reason = _reason
+    UPDATE eventstore.projection_versions AS v SET state = 'stopped', reason = _reason, inline = false
      WHERE v.projection = _projection AND v.version = _version
 $$;
 
@@ -1792,6 +1874,7 @@ CREATE TABLE eventstore.projection_versions (
     serving boolean NOT NULL,
     state text DEFAULT 'running'::text NOT NULL,
     reason text,
+    inline boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT projection_versions_partitions_check CHECK (((partitions >= 1) AND (partitions <= 64))),
     CONSTRAINT projection_versions_projection_check CHECK ((projection ~ '^[a-z][a-z0-9_]{0,40}$'::text)),
@@ -1861,6 +1944,12 @@ COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by a
 --
 
 COMMENT ON COLUMN eventstore.projection_versions.reason IS 'Why it is stopped';
+
+--
+-- Name: COLUMN projection_versions.inline; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.inline IS 'Whether appends apply it now, in their own transactions';
 
 --
 -- Name: COLUMN projection_versions.created_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -2023,7 +2112,7 @@ CREATE VIEW eventstore.projection_status AS
     v.version,
     v.serving,
         CASE
-            WHEN ((v.state = 'running'::text) AND (p.owners = 0)) THEN 'waiting'::text
+            WHEN ((v.state = 'running'::text) AND (p.owners = 0) AND (NOT v.inline)) THEN 'waiting'::text
             ELSE v.state
         END AS state,
     v.reason,
@@ -2045,7 +2134,8 @@ CREATE VIEW eventstore.projection_status AS
            FROM eventstore.projection_failures f
           WHERE ((f.projection = v.projection) AND (f.version = v.version) AND (f.state = 'skipped'::text))) AS skipped_events,
     p.moved_at,
-    v.tables
+    v.tables,
+    v.inline
    FROM ((eventstore.projection_versions v
      CROSS JOIN LATERAL ( SELECT min(p_1.checkpoint) AS checkpoint,
             max(p_1.moved_at) AS moved_at,
@@ -2152,6 +2242,12 @@ COMMENT ON COLUMN eventstore.projection_status.moved_at IS 'When a checkpoint la
 --
 
 COMMENT ON COLUMN eventstore.projection_status.tables IS 'Its read tables, in schema eventstore_read';
+
+--
+-- Name: COLUMN projection_status.inline; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.inline IS 'Whether appends apply it, so that it is never behind';
 
 --
 -- Name: projection_workers; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
@@ -2307,6 +2403,18 @@ CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON eventst
 ALTER TABLE eventstore.events ENABLE ALWAYS TRIGGER events_append_only;
 
 --
+-- Name: events events_inline; Type: TRIGGER; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TRIGGER events_inline AFTER INSERT ON eventstore.events FOR EACH STATEMENT EXECUTE FUNCTION eventstore.apply_inline();
+
+--
+-- Name: TRIGGER events_inline ON events; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TRIGGER events_inline ON eventstore.events IS 'Runs inline projections, if there are any, within the append';
+
+--
 -- Name: projection_failures projection_failures_projection_version_fkey; Type: FK CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2356,6 +2464,12 @@ REVOKE ALL ON FUNCTION eventstore.append_refusals_v1(_append_request integer[], 
 REVOKE ALL ON FUNCTION eventstore.append_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.append_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.append_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) TO eventstore_worker;
+
+--
+-- Name: FUNCTION apply_inline(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.apply_inline() FROM PUBLIC;
 
 --
 -- Name: FUNCTION begin_epoch(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2417,6 +2531,12 @@ GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integ
 GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) TO eventstore_worker;
 
 --
+-- Name: FUNCTION projection_attach_v1(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_attach_v1() FROM PUBLIC;
+
+--
 -- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2436,6 +2556,12 @@ GRANT ALL ON FUNCTION eventstore.projection_checkpoint_v1(_projection text, _ver
 
 REVOKE ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_inline_v1(_projection text, _version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) FROM PUBLIC;
 
 --
 -- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner

@@ -171,7 +171,7 @@ async def test_a_runner_whose_lease_was_taken_over_writes_nothing(connection: Pg
         with pytest.raises(asyncpg.PostgresError) as refused:
             await late
         assert refused.value.sqlstate == "ST006"
-    assert await begin(connection, 2) == (5, True, [], [])
+    assert await begin(connection, 2) == (5, True, [], [], False)
     await checkpoint(connection, 2, 9)
     assert (await lease(connection, "b"))[0] == (2, 0, False)
     with pytest.raises(asyncpg.PostgresError):
@@ -209,7 +209,7 @@ async def test_parked_streams_are_held_retried_and_skipped(
     await lease(connection, "a")
     await store.append("order-1", [EventData("T")] * 3)
     await fail(connection, "order-1", 1, 2, "parked")
-    assert await begin(connection, 1, "order-1", "order-2") == (0, True, ["order-1"], [])
+    assert await begin(connection, 1, "order-1", "order-2") == (0, True, ["order-1"], [], False)
     assert await connection.fetchval("SELECT eventstore.retry_parked('orders', 'order-2')") == 0
     assert await connection.fetchval("SELECT eventstore.retry_parked('orders')") == 1
     await fail(connection, "order-1", 1, 2, "parked")

@@ -9,7 +9,13 @@ SELECT l.partition, l.lease, l.checkpoint, l.epoch, l.crashes, l.surplus
 SELECT eventstore.projection_release_v1($1, $2, $3, $4);
 
 -- name: projection_begin
-SELECT b.checkpoint, b.serving, b.held, b.skipped FROM eventstore.projection_begin_v1($1, $2, $3, $4, $5) AS b;
+SELECT b.checkpoint, b.serving, b.held, b.skipped, b.inline FROM eventstore.projection_begin_v1($1, $2, $3, $4, $5) AS b;
+
+-- name: projection_attach
+SELECT eventstore.projection_attach_v1();
+
+-- name: projection_inline
+SELECT eventstore.projection_inline_v1($1, $2);
 
 -- name: projection_try
 SELECT eventstore.projection_try_v1($1, $2, $3, $4, $5);
