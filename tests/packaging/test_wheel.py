@@ -35,12 +35,15 @@ def test_the_wheel_has_exactly_two_top_level_names(wheel_names: list[str]) -> No
     }
 
 
-def test_the_wheel_ships_migrations_statements_and_benchmarks(wheel_names: list[str]) -> None:
+def test_the_wheel_ships_migrations_statements_benchmarks_and_the_shop(
+    wheel_names: list[str],
+) -> None:
     for name in (
         "eventstore/_migrations/env.py",
         "eventstore/_migrations/versions/0001_log.py",
         "eventstore/_migrations/sql/functions/append_v1.sql",
         "eventstore/_benchmarks/append_library.py",
+        "eventstore/_examples/shop/sales.py",
         "eventstore/postgres/queries/log.sql",
         "eventstore/py.typed",
         "eventstore_api/py.typed",
