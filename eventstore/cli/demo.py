@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -54,10 +55,11 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Give a folder that the private server's OS user may enter, too; remove it in the end."""
+    """Give a folder, which as root the private server's OS user may enter; remove it in the end."""
     with tempfile.TemporaryDirectory(prefix="eventstore-demo-") as name:
         folder = Path(name).resolve()
-        folder.chmod(0o711)
+        if os.geteuid() == 0:
+            folder.chmod(0o711)
         yield folder
 
 
@@ -97,8 +99,8 @@ def _show(folder: Path, port: int, *, keep: bool) -> None:
             tour.second_release()
             tour.end(time.monotonic() - began)
         if keep:
-            tour.look_around(app)
             with suppress(KeyboardInterrupt):
+                tour.look_around(app)
                 service.wait()
             typer.echo("\nEverything is being ended, and the folder removed.")
 

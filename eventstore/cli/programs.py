@@ -24,7 +24,7 @@ class Program:
     def __init__(self, *arguments: str, ready: str, log: Path, cwd: Path) -> None:
         """Say what to run; it works as soon as it has written `ready` to its log."""
         self._command = [*PROGRAM, *arguments]
-        self._name = " ".join(arguments[:2])
+        self._name = f"eventstore {arguments[0]}"
         self._ready = ready
         self._log = log
         self._cwd = cwd

@@ -40,7 +40,9 @@ SELECT l.rolname, array_agg(g.rolname::text),
   JOIN pg_roles AS g ON g.oid = m.roleid
  WHERE l.rolcanlogin AND NOT l.rolname = 'postgres' GROUP BY 1 ORDER BY 1
 """
-_SEEN: Final = "SELECT FROM eventstore.projection_workers WHERE owner LIKE %s"
+_SEEN: Final = """
+SELECT count(DISTINCT owner) FROM eventstore.projection_workers WHERE owner LIKE ANY (%s)
+"""
 
 
 class Engine:
@@ -57,8 +59,8 @@ class Engine:
 
     def filled(self, text: str) -> str:
         """Give a text of the compose file with what is true here."""
-        text = compose.filled(text, self.passwords).replace("@db/eventstore", self._db)
-        return self._image.inside(text).replace(PORT, self.port)
+        text = self._image.inside(text.replace(PORT, self.port))
+        return compose.filled(text.replace("@db/eventstore", self._db), self.passwords)
 
     def environment(self, service: str) -> dict[str, str]:
         """Give the environment of a service: what the files say, and nothing else."""
@@ -145,18 +147,9 @@ def _make_database(engine: Engine, postgres: EmbeddedPostgres) -> None:
     with psycopg.connect(postgres.dsn(), autocommit=True) as sql:
         sql.execute("CREATE DATABASE eventstore")
     [script] = [v.split(":")[0] for v in SERVICES["db"]["volumes"] if v.endswith(".sql:ro")]
-    subprocess.run(
-        [
-            postgres.psql(),
-            "-X",
-            "-q",
-            "-f",
-            compose.FILE.parent / script,
-            postgres.dsn(dbname="eventstore"),
-        ],
-        env={**os.environ, **engine.passwords},
-        check=True,
-    )
+    command = [postgres.psql(), "-Xq", "-f", compose.FILE.parent / script]
+    env = {**os.environ, **engine.passwords}
+    subprocess.run([*command, postgres.dsn(dbname="eventstore")], env=env, check=True)
 
 
 def _migrate(engine: Engine, sql: psycopg.Connection[Any]) -> None:
@@ -181,9 +174,9 @@ def _use(engine: Engine, sql: psycopg.Connection[Any]) -> None:
         api = started.enter_context(engine.running("api"))
         replicas = SERVICES["worker"]["deploy"]["replicas"]
         workers = [started.enter_context(engine.running("worker")) for _ in range(replicas)]
-        for worker in workers:  # the health check knows them by their host, which is the same here
-            owner = f"%:{worker.pid}:%"
-            wait_until(lambda: sql.execute(_SEEN, [owner]).fetchall(), "a worker of its own")  # noqa: B023
+        # The health check knows a worker by its host, and here both have the same.
+        owners = [f"%:{worker.pid}:%" for worker in workers]
+        wait_until(lambda: sql.execute(_SEEN, [owners]).fetchone() == (replicas,), "every worker")
         http = started.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{engine.port}"))
         person = {"type": "CustomerRegistered", "data": {"name": "Ada", "email": "a@example.org"}}
         while workers:  # whichever is left does the work

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import sys
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,7 +98,9 @@ def test_our_containers_can_change_nothing_but_the_database() -> None:
 
 def test_the_image_has_the_python_of_the_tests_and_a_user_without_rights() -> None:
     build, runtime = stages(DOCKERFILE.read_text(encoding="utf-8"))
-    version = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
+    workflow = (CHECKOUT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    [tested] = re.findall(r'python-version: "(.*)"', workflow)
+    version = f"python:{tested}-slim"
     assert [build[0].text, runtime[0].text] == [f"{version} AS build", version]
 
     user, _, group = image(CHECKOUT).user.partition(":")
