@@ -32,14 +32,15 @@ def demo(
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
 ) -> None:
-    """Show what this is, in less than a minute: a shop with two projections, step by step.
+    """Show a shop on an event store, step by step, in less than a minute.
 
     \b
     eventstore demo
-    eventstore demo --keep     then look around with curl, psql and 'eventstore tail -f'
+    eventstore demo --keep      then look around with curl, psql and tail
 
-    It runs a service, a private PostgreSQL and a worker in a temporary folder, which is removed in
-    the end. Nothing else on this machine is touched. Exit code 0: everything was as it says.
+    It runs a service, a private PostgreSQL and a worker in a temporary folder
+    that is removed in the end; nothing else on this machine is touched. The
+    exit code is 0 if everything was as it says.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
