@@ -32,12 +32,14 @@ PUBLIC = [
     "Projection",
     "ProjectionBehind",
     "ProjectionCatalog",
+    "ProjectionRefused",
     "ProjectionStatus",
     "ProjectionStopped",
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",
     "StreamParked",
+    "TableComparison",
     "Unavailable",
 ]
 
