@@ -50,19 +50,19 @@ def definition_of(app: App, projection: str, version: int | None) -> Projection:
 async def build(store: EventStore, dsn: str, wanted: Wanted) -> None:
     """Build what is wanted, and tell how it goes. Started again, it goes on where it was."""
     name, definition = wanted.projection, wanted.definition
-    known = [status for status in await store.projections.all() if status.projection == name]
-    version = wanted.version if definition is None else definition.version
-    if version is None:
-        version = _newest(name, known)
-    if wanted.restart and (definition is None or version in {status.version for status in known}):
+    if definition is not None:
+        version = definition.version
+        await _make_known(definition, dsn, store.schema)
+    else:
+        version = wanted.version or _newest(name, await store.projections.all())
+    if wanted.restart:
         await store.projections.rebuild(name, version)
     if definition is None:
         await _build(store, version, wanted)
         return
     from eventstore.projections.worker import Worker  # noqa: PLC0415 - imports the driver
 
-    worker = Worker(store, [definition], dsn=dsn)
-    await _beside(worker, _build(store, version, wanted))
+    await _beside(Worker(store, [definition], dsn=dsn), _build(store, version, wanted))
     if (await find(store, name, version)).state == "waiting":
         err().print("no worker runs it now: start one with this app, so that it stays up to date")
 
@@ -83,6 +83,19 @@ async def find(store: EventStore, projection: str, version: int) -> ProjectionSt
         if (status.projection, status.version) == (projection, version):
             return status
     raise NotFound(f"there is no projection {projection!r} version {version}")
+
+
+async def _make_known(definition: Projection, dsn: str, schema: str) -> None:
+    """Refuse a definition that has changed before anything is done with what is there."""
+    import asyncpg  # noqa: PLC0415
+
+    from eventstore.projections.registry import register  # noqa: PLC0415
+
+    connection = await asyncpg.connect(dsn, server_settings={"application_name": "eventstore"})
+    try:
+        await register(connection, definition, schema=schema)
+    finally:
+        await connection.close(timeout=10)
 
 
 async def _beside(worker: Worker, work: Coroutine[Any, Any, None]) -> None:
@@ -122,13 +135,7 @@ async def _built(
     head: int | None = None
     run_at = time.monotonic()
     while True:
-        try:
-            now = await find(store, projection, version)
-        except NotFound:
-            if not is_here:
-                raise
-            await asyncio.sleep(LOOK)  # the worker makes it known in a moment, or fails
-            continue
+        now = await find(store, projection, version)
         show(now)
         if now.checkpoint >= (now.head if head is None else head):
             return now
@@ -146,7 +153,8 @@ async def _built(
         await asyncio.sleep(LOOK)
 
 
-def _newest(projection: str, known: Sequence[ProjectionStatus]) -> int:
+def _newest(projection: str, statuses: Sequence[ProjectionStatus]) -> int:
+    known = [status for status in statuses if status.projection == projection]
     if not known:
         raise NotFound(f"there is no projection {projection!r}: no worker has run it yet")
     if known[-1].serving:

@@ -115,8 +115,9 @@ def test_what_stands_in_the_way_is_told(built: Cli, sql: Psql, sync_store: SyncE
     done = built(*rebuild, "--app", "tests.projections.shop:both", "--version", 3, code=1)
     assert "no projection orders version 3; it has orders version 1, orders version 2" in done.err
     built(*rebuild, *SECOND)
-    changed = built(*rebuild, "--app", "tests.projections.shop:changed", code=1)
-    assert "give the changed definition version 3" in changed.err
+    changed = ("--app", "tests.projections.shop:changed", "--restart", "--switch")
+    assert "give the changed definition version 3" in built(*rebuild, *changed, code=1).err
+    assert rows(sql, "orders__v2") == [("order-1", 3, "T")]
     sync_store.append("order-1", EventData("T"))
     sql.execute("SELECT eventstore.projection_stop_v1('orders', 2, 'no disk')")
     assert "(at 3 of 4 events) is stopped: no disk" in built(*rebuild, *SECOND, code=1).err
