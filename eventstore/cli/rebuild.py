@@ -77,12 +77,12 @@ def rebuild(
     """Build a new version of a projection beside the one that serves, and watch it.
 
     \b
-    eventstore projections rebuild orders --app myapp:app --compare --switch
-    eventstore projections rebuild orders                  watch what workers build
+    eventstore projections rebuild orders --app myapp:app --compare
+    eventstore projections rebuild orders --switch     that workers build
 
-    With --app it runs here until it has caught up; without, it has to be run by workers. Either
-    way it goes on where it was: stop it, and start it again. Meanwhile the other version serves,
-    as long as its workers run. Only read tables are written: nothing else is done twice.
+    With --app it runs here until it has caught up; without, workers have to
+    run it. Stop it and start it again: it goes on where it was. Meanwhile the
+    other version serves. Only read tables are written.
     """
     definition = None if app is None else definition_of(load_app(app), name, version)
     wanted = Wanted(name, version, definition, restart, compare, switch)
@@ -113,8 +113,9 @@ def switch(
     eventstore projections switch orders 2
     eventstore projections switch orders 1        and back
 
-    Readers notice nothing: tables change in one transaction, and whoever waited for an event finds
-    it. The version that served goes on beside it, as long as workers run it.
+    Readers notice nothing: tables change in one transaction, and whoever
+    waited for an event finds it. The version that served goes on beside it,
+    as long as workers run it.
     """
 
     async def ask(store: EventStore, _: str) -> None:
@@ -139,7 +140,8 @@ def drop(
     \b
     eventstore projections drop orders 1
 
-    Take it out of your App as well: a worker that starts with it builds it anew.
+    Take it out of your App as well: a worker that starts with it builds it
+    anew.
     """
     where = _where(dsn, schema, data_dir)
 
