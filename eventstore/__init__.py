@@ -1,7 +1,7 @@
 """A PostgreSQL-native event store: dense positions in commit order, exact retries, plain SQL."""
 
 from eventstore.app import App
-from eventstore.catalog import ParkedStream, ProjectionCatalog, ProjectionStatus
+from eventstore.catalog import ParkedStream, ProjectionCatalog, ProjectionStatus, TableComparison
 from eventstore.core.append import Append, Appended
 from eventstore.core.errors import (
     AppendRefused,
@@ -15,6 +15,7 @@ from eventstore.core.errors import (
     NotFound,
     OutcomeUnknown,
     ProjectionBehind,
+    ProjectionRefused,
     ProjectionStopped,
     RevisionConflict,
     SchemaMismatch,
@@ -58,6 +59,7 @@ __all__ = [
     "Projection",
     "ProjectionBehind",
     "ProjectionCatalog",
+    "ProjectionRefused",
     "ProjectionStatus",
     "ProjectionStopped",
     "RecordedEvent",
@@ -65,5 +67,6 @@ __all__ = [
     "SchemaMismatch",
     "SqlProjection",
     "StreamParked",
+    "TableComparison",
     "Unavailable",
 ]

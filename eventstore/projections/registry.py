@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 import asyncpg
 
 from eventstore.core.definition import Definition
@@ -12,6 +9,7 @@ from eventstore.core.errors import DefinitionChanged
 from eventstore.postgres.errors import translate
 from eventstore.postgres.statements import statements
 from eventstore.projections.connection import Connection
+from eventstore.projections.fingerprint import fingerprint
 from eventstore.projections.tables import ReadTable
 
 
@@ -60,10 +58,3 @@ def read_tables(projection: Definition, *, schema: str) -> list[ReadTable]:
         ReadTable(table, schema=f"{schema}_read", version=projection.version)
         for table in projection.tables
     ]
-
-
-def fingerprint(projection: Definition) -> str:
-    """Tell definitions apart: what the tables hold depends on all this, and on the handlers."""
-    tables = {t.name: t.ddl(serving=True) for t in read_tables(projection, schema="eventstore")}
-    facts = {"query": projection.query.to_json(), "tables": tables, "of": projection.partitions}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -94,3 +94,12 @@ COMMENT ON FUNCTION eventstore.check_projection_runs IS 'Part of wait_for: refus
 COMMENT ON FUNCTION eventstore.check_not_parked IS 'Part of wait_for: refuses a wait for a stream that is parked';
 COMMENT ON FUNCTION eventstore.wait_for(text, bigint, interval) IS 'Wait until a projection has applied a position: SELECT eventstore.wait_for(''orders'', 1200, ''2 s'')';
 COMMENT ON FUNCTION eventstore.wait_for(text, text, bigint, interval) IS 'Wait until a projection has applied a revision of a stream: SELECT eventstore.wait_for(''orders'', ''order-1'', 7, ''2 s'')';
+COMMENT ON FUNCTION eventstore.freeze_projection IS 'Part of switch, drop and rebuild: no batch of a version goes on until the transaction ends';
+COMMENT ON FUNCTION eventstore.read_table_names IS 'The names that the read tables of a version have now';
+COMMENT ON FUNCTION eventstore.lock_read_tables IS 'Part of switch, drop and rebuild: keeps readers away from read tables until the transaction ends';
+COMMENT ON FUNCTION eventstore.switch_gap IS 'Part of switch_projection: how far a version is behind the one that serves';
+COMMENT ON FUNCTION eventstore.switch_projection IS 'Let another version serve under the plain names: SELECT eventstore.switch_projection(''orders'', 2); gives the version that did';
+COMMENT ON FUNCTION eventstore.drop_projection IS 'Remove a version that does not serve, with its tables: SELECT eventstore.drop_projection(''orders'', 1)';
+COMMENT ON FUNCTION eventstore.rebuild_projection IS 'Let a version that does not serve begin anew with the first event: SELECT eventstore.rebuild_projection(''orders'', 2)';
+COMMENT ON FUNCTION eventstore.read_table_sum IS 'Part of compare_projection: rows and checksum of a read table';
+COMMENT ON FUNCTION eventstore.compare_projection IS 'Rows and checksums of a version beside the one that serves: SELECT * FROM eventstore.compare_projection(''orders'', 2)';

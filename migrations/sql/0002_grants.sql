@@ -12,14 +12,18 @@ REVOKE ALL ON FUNCTION
     eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked,
     eventstore.projection_position, eventstore.check_projection_runs, eventstore.check_not_parked,
     eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval),
-    eventstore.apply_inline
+    eventstore.freeze_projection, eventstore.read_table_names, eventstore.lock_read_tables, eventstore.switch_gap,
+    eventstore.switch_projection, eventstore.drop_projection, eventstore.rebuild_projection,
+    eventstore.read_table_sum, eventstore.compare_projection, eventstore.apply_inline
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     eventstore.partition_of, eventstore.projection_position, eventstore.check_projection_runs, eventstore.check_not_parked,
-    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval)
+    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval),
+    eventstore.compare_projection
     TO eventstore_writer, eventstore_reader, eventstore_worker;
 GRANT EXECUTE ON FUNCTION
-    eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked
+    eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked,
+    eventstore.switch_projection, eventstore.drop_projection, eventstore.rebuild_projection
     TO eventstore_writer, eventstore_worker;
 GRANT EXECUTE ON FUNCTION
     eventstore.projection_register_v1, eventstore.projection_lease_v1, eventstore.projection_release_v1,

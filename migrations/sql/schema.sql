@@ -422,6 +422,283 @@ ALTER FUNCTION eventstore.check_projection_runs(_projection text) OWNER TO event
 COMMENT ON FUNCTION eventstore.check_projection_runs(_projection text) IS 'Part of wait_for: refuses a wait that would be in vain';
 
 --
+-- Name: compare_projection(text, integer, interval); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval DEFAULT '00:00:05'::interval) RETURNS TABLE(table_name text, columns text[], serving_version integer, serving_checkpoint bigint, serving_rows bigint, serving_checksum text, checkpoint bigint, rows bigint, checksum text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _until timestamptz := clock_timestamp() + compare_projection.timeout;
+    _old   eventstore.projection_versions;
+    _new   eventstore.projection_versions;
+BEGIN
+    SELECT v.* INTO _old FROM eventstore.projection_versions AS v
+     WHERE v.projection = compare_projection.projection AND v.serving;
+    SELECT v.* INTO _new FROM eventstore.projection_versions AS v
+     WHERE v.projection = compare_projection.projection AND v.version = compare_projection.version;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no projection "%" (version %)', compare_projection.projection, compare_projection.version
+            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+    END IF;
+    LOOP
+        RETURN QUERY
+        WITH at AS (
+            SELECT min(p.checkpoint) FILTER (WHERE p.version = _old.version) AS old,
+                   min(p.checkpoint) FILTER (WHERE p.version = _new.version) AS new,
+                   min(p.checkpoint) = max(p.checkpoint) AS is_same
+              FROM eventstore.projection_partitions AS p
+             WHERE p.projection = _old.projection AND p.version IN (_old.version, _new.version)
+        ), pairs AS MATERIALIZED (  -- none: not at the same position now
+            SELECT name, o.physical AS old, n.physical AS new, at.old AS old_at, at.new AS new_at
+              FROM at,
+                   unnest(_old.tables, eventstore.read_table_names(_old)) AS o(name, physical)
+              FULL JOIN unnest(_new.tables, eventstore.read_table_names(_new)) AS n(name, physical) USING (name)
+             WHERE at.is_same OR clock_timestamp() >= _until
+        )
+        SELECT p.name, c.columns, _old.version, p.old_at, o.rows, o.checksum, p.new_at, n.rows, n.checksum
+          FROM pairs AS p
+         CROSS JOIN LATERAL (
+                SELECT coalesce(array_agg(a.attname::text ORDER BY a.attname), '{}') AS columns
+                  FROM pg_attribute AS a JOIN pg_attribute AS b USING (attname)
+                 WHERE a.attrelid = to_regclass('eventstore_read.' || quote_ident(p.old)) AND a.attnum > 0 AND NOT a.attisdropped
+                   AND b.attrelid = to_regclass('eventstore_read.' || quote_ident(p.new)) AND b.attnum > 0 AND NOT b.attisdropped) AS c
+         CROSS JOIN LATERAL eventstore.read_table_sum(p.old, c.columns) AS o
+         CROSS JOIN LATERAL eventstore.read_table_sum(p.new, c.columns) AS n
+         ORDER BY p.name;
+        EXIT WHEN FOUND;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+
+ALTER FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION compare_projection(projection text, version integer, timeout interval); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) IS 'Rows and checksums of a version beside the one that serves: SELECT * FROM eventstore.compare_projection(''orders'', 2)';
+
+--
+-- Name: drop_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.drop_projection(projection text, version integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of     eventstore.projection_versions := eventstore.freeze_projection(drop_projection.projection, drop_projection.version);
+    _table  text;
+    _detail text;
+BEGIN
+    IF _of.serving THEN
+        RAISE EXCEPTION 'version % of projection "%" serves', _of.version, _of.projection
+            USING ERRCODE = 'ST010', HINT = 'let another version serve first: eventstore.switch_projection(projection, version)';
+    END IF;
+    PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
+    FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
+        EXECUTE format('DROP TABLE eventstore_read.%I', _table);
+    END LOOP;
+    EXECUTE format('DROP FUNCTION IF EXISTS eventstore_read.%I(bigint, bigint)', _of.projection || '__inline_v' || _of.version);
+    DELETE FROM eventstore.projection_versions AS v WHERE v.projection = _of.projection AND v.version = _of.version;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    GET STACKED DIAGNOSTICS _detail = PG_EXCEPTION_DETAIL;
+    RAISE EXCEPTION 'something depends on read table "%": %', _table, _detail
+        USING ERRCODE = 'ST010', HINT = 'make it anew on the table that serves, or drop it';
+END $$;
+
+ALTER FUNCTION eventstore.drop_projection(projection text, version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION drop_projection(projection text, version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.drop_projection(projection text, version integer) IS 'Remove a version that does not serve, with its tables: SELECT eventstore.drop_projection(''orders'', 1)';
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: projection_versions; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.projection_versions (
+    projection text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    query jsonb NOT NULL,
+    tables text[] NOT NULL,
+    fingerprint text NOT NULL,
+    partitions integer NOT NULL,
+    serving boolean NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    reason text,
+    inline boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT projection_versions_partitions_check CHECK (((partitions >= 1) AND (partitions <= 64))),
+    CONSTRAINT projection_versions_projection_check CHECK ((projection ~ '^[a-z][a-z0-9_]{0,40}$'::text)),
+    CONSTRAINT projection_versions_state_check CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'stopped'::text]))),
+    CONSTRAINT projection_versions_tables_check CHECK ((cardinality(tables) > 0)),
+    CONSTRAINT projection_versions_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE eventstore.projection_versions OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE projection_versions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.projection_versions IS 'Every version of every projection, as its worker defined it';
+
+--
+-- Name: COLUMN projection_versions.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.projection IS 'Its name';
+
+--
+-- Name: COLUMN projection_versions.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.version IS 'A changed definition has a new one, built beside the old';
+
+--
+-- Name: COLUMN projection_versions.query; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.query IS 'Which events it takes';
+
+--
+-- Name: COLUMN projection_versions.tables; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.tables IS 'Read tables that it writes';
+
+--
+-- Name: COLUMN projection_versions.fingerprint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused';
+
+--
+-- Name: COLUMN projection_versions.partitions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.partitions IS 'Into how many the streams are divided';
+
+--
+-- Name: COLUMN projection_versions.serving; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.serving IS 'Whether its tables have the plain names';
+
+--
+-- Name: COLUMN projection_versions.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by an operator) or stopped (by a failure: see reason)';
+
+--
+-- Name: COLUMN projection_versions.reason; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.reason IS 'Why it is stopped';
+
+--
+-- Name: COLUMN projection_versions.inline; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.inline IS 'Whether appends apply it now, in their own transactions';
+
+--
+-- Name: COLUMN projection_versions.created_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.created_at IS 'When it was first run';
+
+--
+-- Name: freeze_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.freeze_projection(_projection text, _version integer) RETURNS eventstore.projection_versions
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+DECLARE
+    _of eventstore.projection_versions;
+BEGIN
+    BEGIN
+        PERFORM FROM eventstore.projection_partitions AS p
+          WHERE p.projection = _projection AND p.version = _version
+          ORDER BY p.partition FOR NO KEY UPDATE;
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE EXCEPTION 'a batch of projection "%" version % has been under way for over 3 s; nothing was changed', _projection, _version
+            USING ERRCODE = 'ST010', HINT = 'try again';
+    END;
+    SELECT v.* INTO _of FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no projection "%" (version %)', _projection, _version
+            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+    END IF;
+    RETURN _of;
+END $$;
+
+ALTER FUNCTION eventstore.freeze_projection(_projection text, _version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION freeze_projection(_projection text, _version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.freeze_projection(_projection text, _version integer) IS 'Part of switch, drop and rebuild: no batch of a version goes on until the transaction ends';
+
+--
+-- Name: lock_read_tables(text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.lock_read_tables(_tables text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '0'
+    AS $$
+DECLARE
+    _wait  text;
+    _names text;
+    _pids  text;
+BEGIN
+    SELECT string_agg(format('eventstore_read.%I', t), ', ' ORDER BY n) INTO _names
+      FROM unnest(_tables) WITH ORDINALITY AS u(t, n);
+    FOREACH _wait IN ARRAY '{50ms,100ms,200ms,400ms,800ms,2s}'::text[] LOOP
+        PERFORM set_config('lock_timeout', _wait, true);
+        BEGIN
+            EXECUTE 'LOCK TABLE ' || _names || ' IN ACCESS EXCLUSIVE MODE';
+            RETURN;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            PERFORM pg_sleep(0.05);
+        END;
+    END LOOP;
+    SELECT string_agg(DISTINCT l.pid::text, ', ') INTO _pids FROM pg_locks AS l
+     WHERE l.granted AND l.locktype = 'relation' AND l.pid <> pg_backend_pid()
+       AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+       AND l.relation IN (SELECT to_regclass(format('eventstore_read.%I', t)) FROM unnest(_tables) AS t);
+    RAISE EXCEPTION 'another transaction holds read tables (%): backend %; nothing was changed', _names, coalesce(_pids, 'unknown')
+        USING ERRCODE = 'ST010', HINT = 'let it end, or end it with pg_terminate_backend(), and try again';
+END $$;
+
+ALTER FUNCTION eventstore.lock_read_tables(_tables text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION lock_read_tables(_tables text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.lock_read_tables(_tables text[]) IS 'Part of switch, drop and rebuild: keeps readers away from read tables until the transaction ends';
+
+--
 -- Name: matching_backward_v1(jsonb, bigint, bigint, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -883,13 +1160,14 @@ CREATE FUNCTION eventstore.projection_release_v1(_projection text, _version inte
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    -- Partitions first, as everyone locks them: who drops the version would wait in a circle.
+    UPDATE eventstore.projection_partitions AS p SET owner = NULL, leased_until = NULL
+     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
+       AND (_partition IS NULL OR p.partition = _partition);
     IF _partition IS NULL THEN
         DELETE FROM eventstore.projection_workers AS w
          WHERE w.projection = _projection AND w.version = _version AND w.owner = _owner;
     END IF;
-    UPDATE eventstore.projection_partitions AS p SET owner = NULL, leased_until = NULL
-     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
-       AND (_partition IS NULL OR p.partition = _partition);
 END $$;
 
 ALTER FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) OWNER TO eventstore_owner;
@@ -1075,10 +1353,6 @@ ALTER FUNCTION eventstore.query_paths_v1(_query jsonb) OWNER TO eventstore_owner
 
 COMMENT ON FUNCTION eventstore.query_paths_v1(_query jsonb) IS 'Part of matching_v1: the index path of each value of a query';
 
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
-
 --
 -- Name: events; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
 --
@@ -1201,6 +1475,93 @@ ALTER FUNCTION eventstore.read_stream(stream_name text, after bigint, max_events
 --
 
 COMMENT ON FUNCTION eventstore.read_stream(stream_name text, after bigint, max_events integer) IS 'Events of a stream after a revision, oldest first: SELECT * FROM eventstore.read_stream(''order-1'')';
+
+--
+-- Name: read_table_names(eventstore.projection_versions); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT array_agg(t || CASE WHEN _of.serving THEN '' ELSE '__v' || _of.version END ORDER BY n)
+      FROM unnest(_of.tables) WITH ORDINALITY AS u(t, n)
+$$;
+
+ALTER FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION read_table_names(_of eventstore.projection_versions); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) IS 'The names that the read tables of a version have now';
+
+--
+-- Name: read_table_sum(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO'
+    AS $$
+DECLARE
+    _row text := (SELECT coalesce(string_agg(format('t.%I', c), ', ' ORDER BY c), '') FROM unnest(_columns) AS c);
+BEGIN
+    IF _table IS NOT NULL THEN
+        EXECUTE format(
+            'SELECT count(*), lpad(to_hex(mod(coalesce(sum(hashtextextended(ROW(%s)::text, 0)), 0), 9223372036854775808)::bigint), 16, ''0'')'
+            ' FROM eventstore_read.%I AS t', _row, _table) INTO "rows", checksum;
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) IS 'Part of compare_projection: rows and checksum of a read table';
+
+--
+-- Name: rebuild_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.rebuild_projection(projection text, version integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of    eventstore.projection_versions := eventstore.freeze_projection(rebuild_projection.projection, rebuild_projection.version);
+    _table text;
+BEGIN
+    IF _of.serving THEN
+        RAISE EXCEPTION 'version % of projection "%" serves: its readers would find nothing', _of.version, _of.projection
+            USING ERRCODE = 'ST010', HINT = 'give the definition a new version, which is built beside it';
+    END IF;
+    PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
+    FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
+        EXECUTE format('TRUNCATE eventstore_read.%I', _table);
+    END LOOP;
+    DELETE FROM eventstore.projection_failures AS f WHERE f.projection = _of.projection AND f.version = _of.version;
+    -- A new lease: a runner with what it has read so far writes nothing any more.
+    UPDATE eventstore.projection_partitions AS p
+       SET checkpoint = 0, lease = p.lease + 1, owner = NULL, leased_until = NULL, crashes = 0, tries = 0, moved_at = NULL,
+           epoch = (SELECT l.epoch FROM eventstore.log AS l)
+     WHERE p.projection = _of.projection AND p.version = _of.version;
+    UPDATE eventstore.projection_versions AS v SET state = 'running', reason = NULL, inline = false
+     WHERE v.projection = _of.projection AND v.version = _of.version;
+END $$;
+
+ALTER FUNCTION eventstore.rebuild_projection(projection text, version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION rebuild_projection(projection text, version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.rebuild_projection(projection text, version integer) IS 'Let a version that does not serve begin anew with the first event: SELECT eventstore.rebuild_projection(''orders'', 2)';
 
 --
 -- Name: refuse_change(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1331,6 +1692,139 @@ ALTER FUNCTION eventstore.skip_parked(projection text, stream_name text, version
 --
 
 COMMENT ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) IS 'Leave out the event on which a parked stream waits: SELECT eventstore.skip_parked(''orders'', ''order-1'')';
+
+--
+-- Name: switch_gap(text, integer, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _of     eventstore.projection_versions;
+    _parked bigint;
+BEGIN
+    SELECT v.* INTO _of FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version;
+    SELECT max(p.checkpoint) FILTER (WHERE p.version = _serving) - min(p.checkpoint) FILTER (WHERE p.version = _version)
+      INTO behind FROM eventstore.projection_partitions AS p WHERE p.projection = _projection;
+    IF _of.state <> 'running' THEN
+        fault := 'it is ' || _of.state || coalesce(': ' || _of.reason, '');
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM eventstore.projection_partitions AS p, eventstore.log AS l
+                WHERE p.projection = _projection AND p.version = _version AND p.epoch <> l.epoch) THEN
+        fault := 'it was built from a history that was rewound';
+        RETURN;
+    END IF;
+    -- Streams that the one that serves shows up to an event that this one does not show.
+    SELECT count(*) INTO _parked FROM eventstore.projection_failures AS f
+     WHERE f.projection = _projection AND f.version = _version AND f.state <> 'skipped'
+       AND NOT EXISTS (SELECT FROM eventstore.projection_failures AS o
+                        WHERE o.projection = _projection AND o.version = _serving AND o.state <> 'skipped'
+                          AND o.stream_name = f.stream_name AND o.position <= f.position);
+    IF _parked > 0 THEN
+        fault := 'it holds ' || _parked || ' streams back that version ' || _serving || ' does not';
+    ELSIF behind > 0 AND NOT EXISTS (SELECT FROM eventstore.projection_workers AS w
+                                      WHERE w.projection = _projection AND w.version = _version
+                                        AND w.seen_until >= clock_timestamp()) THEN
+        fault := 'it is ' || behind || ' events behind version ' || _serving || ' and no worker runs it';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text) IS 'Part of switch_projection: how far a version is behind the one that serves';
+
+--
+-- Name: switch_projection(text, integer, boolean, interval); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean DEFAULT false, timeout interval DEFAULT '00:00:10'::interval) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    -- Waiting while the old version stands still is for the last few events.
+    _near   CONSTANT bigint := 1000;
+    _until  timestamptz := clock_timestamp() + switch_projection.timeout;
+    _old    eventstore.projection_versions;
+    _new    eventstore.projection_versions;
+    _behind bigint;
+    _fault  text;
+    _table  text;
+    _is_frozen boolean := false;
+BEGIN
+    SELECT v.* INTO _old FROM eventstore.projection_versions AS v
+     WHERE v.projection = switch_projection.projection AND v.serving;
+    IF _old.version = switch_projection.version THEN
+        RETURN _old.version;
+    END IF;
+    PERFORM FROM eventstore.projection_versions AS v
+      WHERE v.projection = _old.projection AND v.version = switch_projection.version;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no projection "%" (version %)', switch_projection.projection, switch_projection.version
+            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+    END IF;
+    -- Locks, in this order: partitions of the old version, of the new one, tables, versions.
+    LOOP
+        SELECT g.behind, g.fault INTO _behind, _fault
+          FROM eventstore.switch_gap(_old.projection, _old.version, switch_projection.version) AS g;
+        IF even_if_behind THEN
+            _behind := 0;
+            _fault := NULL;
+        ELSIF _behind > 0 AND _fault IS NULL AND (clock_timestamp() >= _until OR _new.version IS NOT NULL) THEN
+            _fault := 'it is still ' || _behind || ' events behind version ' || _old.version;
+        END IF;
+        IF _fault IS NOT NULL THEN
+            RAISE EXCEPTION 'version % of projection "%" cannot serve yet: %', switch_projection.version, _old.projection, _fault
+                USING ERRCODE = 'ST010',
+                      HINT = 'once that is over, try again; with even_if_behind it serves as it is, and readers may see older rows than before';
+        END IF;
+        IF _new.version IS NOT NULL THEN
+            EXIT;
+        ELSIF _is_frozen AND _behind <= 0 THEN
+            _new := eventstore.freeze_projection(_old.projection, switch_projection.version);
+        ELSIF NOT _is_frozen AND _behind <= _near THEN
+            _old := eventstore.freeze_projection(_old.projection, _old.version);
+            IF NOT _old.serving THEN
+                RAISE EXCEPTION 'somebody else has let another version of projection "%" serve meanwhile', _old.projection
+                    USING ERRCODE = 'ST010', HINT = 'SELECT * FROM eventstore.projection_status';
+            END IF;
+            _is_frozen := true;
+        ELSE
+            PERFORM pg_sleep(0.01);
+        END IF;
+    END LOOP;
+    PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_old) || eventstore.read_table_names(_new));
+    FOREACH _table IN ARRAY _old.tables LOOP
+        EXECUTE format('ALTER TABLE eventstore_read.%I RENAME TO %I', _table, _table || '__v' || _old.version);
+    END LOOP;
+    FOREACH _table IN ARRAY _new.tables LOOP
+        EXECUTE format('ALTER TABLE eventstore_read.%I RENAME TO %I', _table || '__v' || _new.version, _table);
+    END LOOP;
+    -- Appends leave inline ones to their runners, until these have made them anew for the new names.
+    UPDATE eventstore.projection_versions AS v SET serving = false, inline = false
+     WHERE v.projection = _old.projection AND v.version = _old.version;
+    UPDATE eventstore.projection_versions AS v SET serving = true, inline = false
+     WHERE v.projection = _new.projection AND v.version = _new.version;
+    PERFORM pg_notify('eventstore_progress', '');  -- the new one may have come farther
+    RETURN _old.version;
+END $$;
+
+ALTER FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION switch_projection(projection text, version integer, even_if_behind boolean, timeout interval); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) IS 'Let another version serve under the plain names: SELECT eventstore.switch_projection(''orders'', 2); gives the version that did';
 
 --
 -- Name: wait_for(text, bigint, interval); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1859,103 +2353,6 @@ COMMENT ON COLUMN eventstore.projection_partitions.tries IS 'How often that was 
 --
 
 COMMENT ON COLUMN eventstore.projection_partitions.moved_at IS 'When the checkpoint last moved';
-
---
--- Name: projection_versions; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
---
-
-CREATE TABLE eventstore.projection_versions (
-    projection text NOT NULL COLLATE pg_catalog."C",
-    version integer NOT NULL,
-    query jsonb NOT NULL,
-    tables text[] NOT NULL,
-    fingerprint text NOT NULL,
-    partitions integer NOT NULL,
-    serving boolean NOT NULL,
-    state text DEFAULT 'running'::text NOT NULL,
-    reason text,
-    inline boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT projection_versions_partitions_check CHECK (((partitions >= 1) AND (partitions <= 64))),
-    CONSTRAINT projection_versions_projection_check CHECK ((projection ~ '^[a-z][a-z0-9_]{0,40}$'::text)),
-    CONSTRAINT projection_versions_state_check CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'stopped'::text]))),
-    CONSTRAINT projection_versions_tables_check CHECK ((cardinality(tables) > 0)),
-    CONSTRAINT projection_versions_version_check CHECK ((version > 0))
-);
-
-ALTER TABLE eventstore.projection_versions OWNER TO eventstore_owner;
-
---
--- Name: TABLE projection_versions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON TABLE eventstore.projection_versions IS 'Every version of every projection, as its worker defined it';
-
---
--- Name: COLUMN projection_versions.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.projection IS 'Its name';
-
---
--- Name: COLUMN projection_versions.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.version IS 'A changed definition has a new one, built beside the old';
-
---
--- Name: COLUMN projection_versions.query; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.query IS 'Which events it takes';
-
---
--- Name: COLUMN projection_versions.tables; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.tables IS 'Read tables that it writes';
-
---
--- Name: COLUMN projection_versions.fingerprint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused';
-
---
--- Name: COLUMN projection_versions.partitions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.partitions IS 'Into how many the streams are divided';
-
---
--- Name: COLUMN projection_versions.serving; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.serving IS 'Whether its tables have the plain names';
-
---
--- Name: COLUMN projection_versions.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by an operator) or stopped (by a failure: see reason)';
-
---
--- Name: COLUMN projection_versions.reason; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.reason IS 'Why it is stopped';
-
---
--- Name: COLUMN projection_versions.inline; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.inline IS 'Whether appends apply it now, in their own transactions';
-
---
--- Name: COLUMN projection_versions.created_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.created_at IS 'When it was first run';
 
 --
 -- Name: streams; Type: VIEW; Schema: eventstore; Owner: eventstore_owner
@@ -2496,6 +2893,43 @@ GRANT ALL ON FUNCTION eventstore.check_projection_runs(_projection text) TO even
 GRANT ALL ON FUNCTION eventstore.check_projection_runs(_projection text) TO eventstore_worker;
 
 --
+-- Name: FUNCTION compare_projection(projection text, version integer, timeout interval); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) TO eventstore_reader;
+GRANT ALL ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) TO eventstore_worker;
+
+--
+-- Name: FUNCTION drop_projection(projection text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.drop_projection(projection text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.drop_projection(projection text, version integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.drop_projection(projection text, version integer) TO eventstore_worker;
+
+--
+-- Name: TABLE projection_versions; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_worker;
+
+--
+-- Name: FUNCTION freeze_projection(_projection text, _version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.freeze_projection(_projection text, _version integer) FROM PUBLIC;
+
+--
+-- Name: FUNCTION lock_read_tables(_tables text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.lock_read_tables(_tables text[]) FROM PUBLIC;
+
+--
 -- Name: FUNCTION matching_backward_v1(_query jsonb, _after bigint, _before bigint, _limit integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2661,6 +3095,26 @@ GRANT ALL ON FUNCTION eventstore.read_stream(stream_name text, after bigint, max
 GRANT ALL ON FUNCTION eventstore.read_stream(stream_name text, after bigint, max_events integer) TO eventstore_worker;
 
 --
+-- Name: FUNCTION read_table_names(_of eventstore.projection_versions); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) FROM PUBLIC;
+
+--
+-- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION rebuild_projection(projection text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.rebuild_projection(projection text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.rebuild_projection(projection text, version integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.rebuild_projection(projection text, version integer) TO eventstore_worker;
+
+--
 -- Name: FUNCTION refuse_change(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2689,6 +3143,20 @@ GRANT ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text,
 REVOKE ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION switch_projection(projection text, version integer, even_if_behind boolean, timeout interval); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) TO eventstore_worker;
 
 --
 -- Name: FUNCTION wait_for(projection text, "position" bigint, timeout interval); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2771,14 +3239,6 @@ GRANT SELECT ON TABLE eventstore.projection_failures TO eventstore_worker;
 GRANT SELECT ON TABLE eventstore.projection_partitions TO eventstore_writer;
 GRANT SELECT ON TABLE eventstore.projection_partitions TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.projection_partitions TO eventstore_worker;
-
---
--- Name: TABLE projection_versions; Type: ACL; Schema: eventstore; Owner: eventstore_owner
---
-
-GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_writer;
-GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_reader;
-GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_worker;
 
 --
 -- Name: TABLE streams; Type: ACL; Schema: eventstore; Owner: eventstore_owner

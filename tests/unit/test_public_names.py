@@ -32,6 +32,7 @@ PUBLIC = [
     "Projection",
     "ProjectionBehind",
     "ProjectionCatalog",
+    "ProjectionRefused",
     "ProjectionStatus",
     "ProjectionStopped",
     "RecordedEvent",
@@ -39,6 +40,7 @@ PUBLIC = [
     "SchemaMismatch",
     "SqlProjection",
     "StreamParked",
+    "TableComparison",
     "Unavailable",
 ]
 

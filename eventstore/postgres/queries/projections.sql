@@ -111,3 +111,18 @@ SELECT eventstore.projection_position($1, $2);
 -- partition's row changes that.
 SELECT f.position FROM eventstore.projection_failures AS f
  WHERE f.projection = $1 AND f.version = $2 AND f.stream_name = $3 AND f.state = 'retrying';
+
+-- name: projection_switch
+-- $3: even if it is behind, $4: seconds to wait. The version that served before.
+SELECT eventstore.switch_projection($1, $2, $3, make_interval(secs => $4));
+
+-- name: projection_drop
+SELECT eventstore.drop_projection($1, $2);
+
+-- name: projection_rebuild
+SELECT eventstore.rebuild_projection($1, $2);
+
+-- name: projection_compare
+SELECT c.table_name, c.columns, c.serving_version, c.serving_checkpoint, c.serving_rows, c.serving_checksum,
+       c.checkpoint, c.rows, c.checksum
+  FROM eventstore.compare_projection($1, $2) AS c;
