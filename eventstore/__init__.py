@@ -1,7 +1,7 @@
 """A PostgreSQL-native event store: dense positions in commit order, exact retries, plain SQL."""
 
 from eventstore.app import App
-from eventstore.catalog import ParkedStream, ProjectionCatalog, ProjectionStatus
+from eventstore.catalog import ParkedStream, ProjectionCatalog, ProjectionStatus, TableComparison
 from eventstore.core.append import Append, Appended
 from eventstore.core.errors import (
     AppendRefused,
@@ -15,6 +15,7 @@ from eventstore.core.errors import (
     NotFound,
     OutcomeUnknown,
     ProjectionBehind,
+    ProjectionRefused,
     ProjectionStopped,
     RevisionConflict,
     SchemaMismatch,
@@ -26,6 +27,7 @@ from eventstore.core.limits import Limits
 from eventstore.core.projection import Projection
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
+from eventstore.core.sql_projection import SqlProjection
 from eventstore.feed import Follower
 from eventstore.store import EventStore
 
@@ -57,11 +59,14 @@ __all__ = [
     "Projection",
     "ProjectionBehind",
     "ProjectionCatalog",
+    "ProjectionRefused",
     "ProjectionStatus",
     "ProjectionStopped",
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",
+    "SqlProjection",
     "StreamParked",
+    "TableComparison",
     "Unavailable",
 ]

@@ -47,6 +47,30 @@ class ParkedStream(NamedTuple):
     failed_at: datetime
 
 
+class TableComparison(NamedTuple):
+    """A read table of a version beside that of the version that serves, as of one moment.
+
+    The checksums are of the columns that both have (`columns`), whatever the order of the rows;
+    None where that version has no such table. Unless the checkpoints are the same, a difference
+    may be one of events that only one of them has applied.
+    """
+
+    table: str
+    columns: list[str]
+    serving_version: int
+    serving_checkpoint: int
+    serving_rows: int | None
+    serving_checksum: str | None
+    checkpoint: int
+    rows: int | None
+    checksum: str | None
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both hold the same in those columns."""
+        return (self.rows, self.checksum) == (self.serving_rows, self.serving_checksum)
+
+
 class ProjectionCatalog:
     """`store.projections`. Every method raises NotFound if there is no such projection."""
 
@@ -105,3 +129,46 @@ class ProjectionCatalog:
         if row[0] is None:
             raise NotFound(f"stream {stream_name!r} is not parked in projection {projection!r}")
         return int(row[0])
+
+    async def switch(
+        self,
+        projection: str,
+        version: int,
+        *,
+        even_if_behind: bool = False,
+        timeout: float = 10.0,  # noqa: ASYNC109 - the database counts it
+    ) -> int:
+        """Let another version serve under the plain names; give the version that did until now.
+
+        That one goes on beside it, as long as workers run it, and can be switched back to. Nobody
+        sees anything in between, and whoever waited for an event sees it. Waits for at most
+        `timeout` seconds (default 10) until the version is where the other one is; raises
+        ProjectionRefused if it does not come there, if somebody keeps reading the tables, or if it
+        holds streams back. With `even_if_behind` it serves as it is: readers may see older rows
+        than before until it has caught up.
+        """
+        [row] = await self._fetch("projection_switch", projection, version, even_if_behind, timeout)
+        return int(row[0])
+
+    async def drop(self, projection: str, version: int) -> None:
+        """Remove a version that does not serve, with its tables; its runners leave it alone.
+
+        A worker that starts with its definition builds it anew. Raises ProjectionRefused if it
+        serves, or if something depends on its tables.
+        """
+        await self._fetch("projection_drop", projection, version)
+
+    async def rebuild(self, projection: str, version: int) -> None:
+        """Let a version that does not serve begin anew with the first event, its tables empty.
+
+        Raises ProjectionRefused for the one that serves: give its definition a new version.
+        """
+        await self._fetch("projection_rebuild", projection, version)
+
+    async def compare(self, projection: str, version: int) -> list[TableComparison]:
+        """Compare a version with the one that serves, table by table. Reads both as a whole.
+
+        Looks up to 5 s for a moment when both have applied the same events; nothing waits for it.
+        """
+        rows = await self._fetch("projection_compare", projection, version)
+        return [TableComparison(*row) for row in rows]

@@ -15,7 +15,7 @@ from eventstore import EventStore, EventStoreError
 from eventstore_api.description import describe
 from eventstore_api.dispatch import Dispatcher
 from eventstore_api.problems import HttpError, problem
-from eventstore_api.routes import listing, operations, projections
+from eventstore_api.routes import listing, operations, projections, versions
 from eventstore_api.routes.append import AppendRoutes
 from eventstore_api.routes.read import ReadRoutes
 
@@ -59,6 +59,7 @@ def make_api(store: EventStore, *, manage: bool = True) -> FastAPI:
     app.state.store = lambda: store
     app.include_router(listing.router)
     app.include_router(projections.router)
+    app.include_router(versions.router)
     app.include_router(operations.router)
     app.add_exception_handler(EventStoreError, _event_store_error)
     app.add_exception_handler(RequestValidationError, _validation_error)

@@ -25,6 +25,8 @@ _MODELS: Final = (
     models.NewEvent,
     models.Page,
     models.Problem,
+    models.Rebuild,
+    models.Switch,
 )
 _BIG: Final = 2**63 - 1
 
@@ -75,6 +77,10 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
         if "{" in path:
             slugs |= {"not-found", "invalid-request", "projection-stopped", "stream-parked"}
+        if path.endswith(("/rebuild", "/switch", "/versions/{version}")):
+            slugs.add("projection-refused")
+        if "requestBody" in operation:
+            slugs |= {"limit-exceeded", "unsupported-media-type"}
     if path == "/health/live":
         slugs = {"malformed-request"}
     by_status: dict[int, list[str]] = {}

@@ -9,10 +9,12 @@ from typer.core import TyperGroup
 
 from eventstore.cli.append import append
 from eventstore.cli.bench import bench
+from eventstore.cli.demo import demo
 from eventstore.cli.doctor import doctor
 from eventstore.cli.export import export
 from eventstore.cli.import_ import import_
 from eventstore.cli.migrate import migrate_app
+from eventstore.cli.projections import projections_app
 from eventstore.cli.psql import psql
 from eventstore.cli.read import read
 from eventstore.cli.serve import serve
@@ -49,6 +51,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(worker)
+app.command()(demo)
 app.command()(append)
 app.command()(read)
 app.command()(tail)
@@ -58,6 +61,7 @@ app.command()(export)
 app.command()(verify)
 app.command()(doctor)
 app.add_typer(migrate_app)
+app.add_typer(projections_app)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(psql)

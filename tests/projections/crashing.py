@@ -20,7 +20,7 @@ import asyncpg
 
 from eventstore import EventStore
 from eventstore.cli.loading import load_app
-from eventstore.projections import runner, worker
+from eventstore.projections import intake, worker
 from eventstore.projections.rows import RowStore
 from eventstore.projections.writer import Writer
 
@@ -76,7 +76,7 @@ async def main() -> None:
     asyncpg.create_pool = partial(shortened, asyncpg.create_pool)
     worker.LEASE = 0.5  # type: ignore[misc] # it is taken over soon
     worker.BEAT = 0.1  # type: ignore[misc]
-    runner.BATCH = given.most  # type: ignore[misc]
+    intake.BATCH = given.most  # type: ignore[misc]
     async with EventStore(given.dsn) as store:
         running = worker.Worker(store, load_app(given.app).projections, dsn=given.dsn)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)

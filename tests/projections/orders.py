@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 import sqlalchemy as sa
 
 from eventstore import App, EventStore, RecordedEvent
-from eventstore.core.projection import Projection, Row
+from eventstore.core.columns import Row
+from eventstore.core.definition import Definition
+from eventstore.core.projection import Projection
 from eventstore.projections.worker import Worker
 from tests.fix_database import Pg
 from tests.fix_waiting import DEADLINE, until
@@ -47,7 +49,7 @@ app = App(projections=[Orders().projection])
 
 @asynccontextmanager
 async def working(
-    store: EventStore, dsn: str, projection: Projection, name: str = "w"
+    store: EventStore, dsn: str, projection: Definition, name: str = "w"
 ) -> AsyncIterator[Worker]:
     """Let a worker run it."""
     worker = Worker(store, [projection], dsn=dsn, name=name)

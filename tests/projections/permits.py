@@ -14,7 +14,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from eventstore import App, Projection, RecordedEvent
-from eventstore.core.projection import Row
+from eventstore.core.columns import Row
 
 LAST_STEPS: Final = {
     "T10 Determine necessity to stop indication",

@@ -32,12 +32,15 @@ PUBLIC = [
     "Projection",
     "ProjectionBehind",
     "ProjectionCatalog",
+    "ProjectionRefused",
     "ProjectionStatus",
     "ProjectionStopped",
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",
+    "SqlProjection",
     "StreamParked",
+    "TableComparison",
     "Unavailable",
 ]
 

@@ -1,6 +1,7 @@
 -- A worker's heartbeat: renews its leases, takes free partitions up to its share, and tells which it
 -- holds. `surplus` ones are beyond its share: it finishes their batch and releases them. A partition
--- that its owner did not release in order is taken over with one crash more; a checkpoint resets it.
+-- that its owner did not release in order is taken over; if there are events to apply, with one crash
+-- more: a checkpoint resets it.
 CREATE FUNCTION eventstore.projection_lease_v1(
     _projection text,
     _version    integer,
@@ -52,7 +53,8 @@ BEGIN
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
     UPDATE eventstore.projection_partitions AS p
        SET owner = _owner, leased_until = _until, lease = p.lease + 1,
-           crashes = p.crashes + (p.owner IS NOT NULL)::integer
+           crashes = p.crashes + (p.owner IS NOT NULL AND p.checkpoint < (
+               SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e))::integer
      WHERE (p.projection, p.version, p.partition) IN (
             SELECT f.projection, f.version, f.partition FROM eventstore.projection_partitions AS f
              WHERE f.projection = _projection AND f.version = _version
