@@ -14,6 +14,7 @@ from eventstore.cli.loading import load_app
 from eventstore.cli.local import admin_dsn
 from eventstore.cli.options import DataDirOption
 from eventstore.core.errors import EventStoreError
+from eventstore.memory import settle_memory
 from eventstore.postgres.schema import DEFAULT_SCHEMA
 
 if TYPE_CHECKING:
@@ -64,5 +65,6 @@ async def _work(app: App, dsn: str, schema: str) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.stop)
+        settle_memory()
         await running.run()
     logging.getLogger("eventstore").info("stopped")
