@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from eventstore import EventStore
+from eventstore.memory import settle_memory
 from eventstore.projections.worker import Worker
 
 from ._folding import folding
@@ -36,6 +37,7 @@ async def _work(dsn: str, schema: str, name: str) -> None:
         running = Worker(store, [folding(name)], dsn=dsn)
         # Ends with whoever started this.
         asyncio.get_running_loop().add_reader(sys.stdin, running.stop)
+        settle_memory()  # as `eventstore worker` does
         await running.run()
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 import asyncpg
 
 from eventstore import EventStore
+from eventstore.memory import settle_memory
 from eventstore.projections.registry import register
 from eventstore.projections.worker import Worker
 
@@ -139,6 +140,7 @@ async def _compare(options: Options, at: Database) -> list[Row]:
                 ByProjection(connection, at),
             )
             await by_hand.create()
+            settle_memory()  # as `eventstore worker` does
             contests = [
                 Contest(
                     what=f"fold, {KEYS:,} keys",
