@@ -20,12 +20,13 @@ Key: TypeAlias = tuple[Any, ...]
 class Columns:
     """A read table's columns: what a key and a row of it are."""
 
-    __slots__ = ("_makers", "_needed", "json", "key", "table", "values")
+    __slots__ = ("_makers", "_needed", "_nulls", "json", "key", "table", "values")
 
     def __init__(self, table: sa.Table) -> None:
         self.table = table.name
         self.key = tuple(column.name for column in table.primary_key.columns)
         self.values = frozenset(column.name for column in table.columns) - set(self.key)
+        self._nulls = dict.fromkeys(column.name for column in table.columns)
         self.json = frozenset(column.name for column in table.columns if is_json(column))
         self._makers = {column.name: maker(column) for column in table.columns}
         self._needed = frozenset(c.name for c in table.columns if not c.nullable)
@@ -54,14 +55,16 @@ class Columns:
         """
         if not isinstance(row, Mapping):
             raise InvalidInput(f"a row of {self.table!r} is a dict or None, not {row!r:.60}")
-        whole: Row = dict(zip(self.key, key, strict=True))
-        for name, value in whole.items():
+        whole: Row = {**self._nulls, **row}
+        if len(whole) > len(self._nulls):
+            unknown = ", ".join(sorted(row.keys() - self._nulls.keys()))
+            raise InvalidInput(f"{self.table!r} has no column {unknown}")
+        for name, value in zip(self.key, key, strict=True):
             if name in row and self._made(name, row[name]) != value:
                 raise InvalidInput(f"the row of {self.table!r} with key {key} has another {name}")
-        if unknown := row.keys() - self.values - whole.keys():
-            raise InvalidInput(f"{self.table!r} has no column {', '.join(sorted(unknown))}")
+            whole[name] = value
         for name in self.values:
-            whole[name] = self._made(name, row.get(name))
+            whole[name] = self._made(name, whole[name])
         return whole
 
     def same(self, row: Row | None, other: Row | None) -> bool:
