@@ -23,10 +23,10 @@ from typing import Any, Final
 import asyncpg
 
 from eventstore import EventData, EventStore
-from eventstore.client import EventStoreClient
 from eventstore.projections.registry import register
 
 from ._arrivals import arrive, times
+from ._connections import Requests
 from ._data import EVENT_TYPE, json_text, payload, stream_name
 from ._figures import Figure, Pair, print_figures
 from ._folding import folding
@@ -104,19 +104,26 @@ class ByHand:
         return position
 
 
-async def _through(
-    appends: EventStore | EventStoreClient,
-    waits: EventStore | EventStoreClient,
-    number: int,
-    acknowledged: Acknowledged,
-) -> int:
-    event = EventData(EVENT_TYPE, payload(number))
-    written = await appends.append(stream_name(number), event)
+async def _by_library(store: EventStore, number: int, acknowledged: Acknowledged) -> int:
+    written = await store.append(stream_name(number), EventData(EVENT_TYPE, payload(number)))
     acknowledged(written.position)
-    await waits.wait_for(
+    await store.wait_for(
         NAME, stream=written.stream_name, revision=written.revision, timeout=PATIENCE
     )
     return written.position
+
+
+async def _over_rest(
+    appends: Requests, waits: Requests, number: int, acknowledged: Acknowledged
+) -> int:
+    done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def answered(position: int) -> None:
+        acknowledged(position)
+        waits.wait(NAME, position, lambda _: done.set_result(position))
+
+    appends.send(number, answered)
+    return await done
 
 
 async def _measure(send: Send, rate: float, count: int) -> Taken:
@@ -168,27 +175,33 @@ async def _many(at: Database, connection: Any, count: int) -> list[float]:
         return [listening, in_use, (perf_counter() - began) * 1_000]
 
 
+def _failed(error: BaseException) -> None:
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "a request failed", "exception": error}
+    )
+
+
 async def _compare(
     options: Options, at: Database, services: tuple[Service, Service]
 ) -> list[Figure]:
-    here, elsewhere = (f"http://127.0.0.1:{target.port}" for target in services)
+    appends, waits = Requests(_failed), Requests(_failed)
     taken: list[tuple[Taken, Taken, Taken, Taken]] = []
     many: list[list[float]] = []
     async with (
         EventStore(at.dsn, schema=at.schema) as store,
-        EventStoreClient(here) as appends,
-        EventStoreClient(elsewhere) as waits,
         asyncpg.create_pool(at.dsn, min_size=8, max_size=8) as pool,
         pool.acquire() as connection,
     ):
         await pool.execute(_TABLES.format(schema=at.schema))
+        for requests, target in zip((appends, waits), services, strict=True):
+            await requests.open(target.port)
         by_hand = ByHand(pool, at.schema)
         await connection.add_listener(_CHANNEL, by_hand.hear)
         sides: list[tuple[Send, int]] = [
             (by_hand.send, RATE),
-            (partial(_through, store, store), RATE),
+            (partial(_by_library, store), RATE),
             (by_hand.send, REST_RATE),
-            (partial(_through, appends, waits), REST_RATE),
+            (partial(_over_rest, appends, waits), REST_RATE),
         ]
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
