@@ -7,7 +7,6 @@ fold(plan, rows)          ->  Folded its `rows` are the rows to write
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from copy import deepcopy
 from typing import NamedTuple, TypeAlias
 
 from eventstore.core.columns import Columns, Key, Row
@@ -140,10 +139,10 @@ def _apply(step: Step, rows: Rows, changed: Rows) -> Exception | None:
             if fold.lookups:
                 seen: dict[str, Row | None] = dict.fromkeys(fold.lookups)
                 for name, of, by in lookups:
-                    seen[name] = _copy(_row(rows, changed, of, by))
-                new = fold.handler(_copy(row), step.event, **seen)
+                    seen[name] = fold.lookups[name].columns.copy(_row(rows, changed, of, by))
+                new = fold.handler(fold.columns.copy(row), step.event, **seen)
             else:
-                new = fold.handler(_copy(row), step.event)
+                new = fold.handler(fold.columns.copy(row), step.event)
             if new is not None:
                 new = fold.columns.whole(key, new)
             before.append((table, key, row))
@@ -158,14 +157,3 @@ def _apply(step: Step, rows: Rows, changed: Rows) -> Exception | None:
 def _row(rows: Rows, changed: Rows, table: str, key: Key) -> Row | None:
     known = changed[table]
     return known[key] if key in known else rows[table][key]
-
-
-def _copy(row: Row | None) -> Row | None:
-    """Copy a row with what is in it, so that a handler may change either in place."""
-    if row is None:
-        return None
-    copied = row.copy()
-    for name, value in row.items():
-        if isinstance(value, (list, dict)):
-            copied[name] = deepcopy(value)
-    return copied
