@@ -75,6 +75,12 @@ class Requests:
             _, made = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", port)
             self._free.append(made)
 
+    def close(self) -> None:
+        """Hang up."""
+        self._failed = lambda _: None
+        for connection in self._free:
+            connection.close()
+
     def send(self, number: int, answered: Callable[[int], None]) -> None:
         """Append the event with this number; `answered(position)` is called in the end."""
         self._waiting.append((build_request(number), answered))
@@ -110,6 +116,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
+
+    def close(self) -> None:
+        self._transport.abort()
 
     def send(self, request: bytes, answered: Callable[[int], None]) -> None:
         self._answered = answered

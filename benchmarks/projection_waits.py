@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from statistics import median
 from time import perf_counter
@@ -175,16 +176,23 @@ async def _many(at: Database, connection: Any, count: int) -> list[float]:
         return [listening, in_use, (perf_counter() - began) * 1_000]
 
 
-def _failed(error: BaseException) -> None:
-    asyncio.get_running_loop().call_exception_handler(
-        {"message": "a request failed", "exception": error}
+@asynccontextmanager
+async def _connected(target: Service) -> AsyncIterator[Requests]:
+    """Open connections, for one measurement: a service hangs up on idle ones."""
+    loop = asyncio.get_running_loop()
+    requests = Requests(
+        lambda error: loop.call_exception_handler({"message": "lost", "exception": error})
     )
+    await requests.open(target.port)
+    try:
+        yield requests
+    finally:
+        requests.close()
 
 
 async def _compare(
     options: Options, at: Database, services: tuple[Service, Service]
 ) -> list[Figure]:
-    appends, waits = Requests(_failed), Requests(_failed)
     taken: list[tuple[Taken, Taken, Taken, Taken]] = []
     many: list[list[float]] = []
     async with (
@@ -193,22 +201,17 @@ async def _compare(
         pool.acquire() as connection,
     ):
         await pool.execute(_TABLES.format(schema=at.schema))
-        for requests, target in zip((appends, waits), services, strict=True):
-            await requests.open(target.port)
         by_hand = ByHand(pool, at.schema)
         await connection.add_listener(_CHANNEL, by_hand.hear)
-        sides: list[tuple[Send, int]] = [
-            (by_hand.send, RATE),
-            (partial(_by_library, store), RATE),
-            (by_hand.send, REST_RATE),
-            (partial(_over_rest, appends, waits), REST_RATE),
-        ]
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-            hand, library, slow_hand, rest = [
-                await _measure(send, rate, max(options.events * rate // RATE, 1))
-                for send, rate in sides
-            ]
+            count = options.events
+            hand = await _measure(by_hand.send, RATE, count)
+            library = await _measure(partial(_by_library, store), RATE, count)
+            count = max(count * REST_RATE // RATE, 1)
+            slow_hand = await _measure(by_hand.send, REST_RATE, count)
+            async with _connected(services[0]) as appends, _connected(services[1]) as waits:
+                rest = await _measure(partial(_over_rest, appends, waits), REST_RATE, count)
             taken.append((hand, library, slow_hand, rest))
             many.append(await _many(at, connection, options.followers))
         await connection.remove_listener(_CHANNEL, by_hand.hear)
