@@ -79,6 +79,7 @@ class Runner:
         self._epoch = epoch
         self._crashes = crashes
         self._on_moved = on_moved
+        self._is_inline = isinstance(writer.projection, SqlProjection) and writer.projection.inline
         self._stopped = asyncio.Event()
         self._to_retry: dict[str, int] = {}
 
@@ -129,11 +130,16 @@ class Runner:
         reading = asyncio.ensure_future(intake.next())
         try:
             while not self._stopping and not intake.closed:
+                while self._is_inline and not (await asyncio.wait([reading], timeout=LOOK))[0]:
+                    await self._leave_to_appends()  # it may have been paused, or switched
                 batch = await reading
                 # The next batch is read while this one is written.
                 reading = asyncio.ensure_future(intake.next())
                 if batch.upto > self.checkpoint:
                     await self._write(batch)
+                    await self._leave_to_appends()
+                    if self._writer.is_inline:
+                        await self._rest()
                 while self._to_retry and not self._stopping:
                     await self._retry(*self._to_retry.popitem())
         finally:
@@ -147,22 +153,22 @@ class Runner:
         self._crashes = 0
         self.checkpoint = batch.upto
         self._on_moved(batch.upto)
-        await self._leave_to_appends()
 
     async def _leave_to_appends(self) -> None:
-        """Let appends apply an inline projection once it is near the head; then look at times."""
-        if not (isinstance(self._projection, SqlProjection) and self._projection.inline):
+        """Let appends apply an inline projection once it is near the head, unless they do."""
+        if not self._is_inline:
             return
         if not self._writer.is_inline:
             head = (await self._store.head()).position
             if head - self.checkpoint > NEAR:
                 return
-            with contextlib.suppress(RowFault):  # it is met again, and found, in a batch
-                await self._persistently(self._attach)
-        if self._writer.is_inline:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
-                    await self._stopped.wait()
+        with contextlib.suppress(RowFault):  # it is met again, and found, in a batch
+            await self._persistently(self._attach)
+
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK):
+                await self._stopped.wait()
 
     async def _attach(self, connection: Connection) -> None:
         with contextlib.suppress(asyncpg.LockNotAvailableError):  # an append takes long

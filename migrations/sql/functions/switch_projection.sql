@@ -36,7 +36,8 @@ BEGIN
         RAISE EXCEPTION 'there is no projection "%" (version %)', switch_projection.projection, switch_projection.version
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
     END IF;
-    -- Locks, in this order: partitions of the old version, of the new one, tables, versions.
+    -- Locks, in this order: appends if they apply it, partitions of the old version, of the new one,
+    -- tables, versions.
     LOOP
         SELECT g.behind, g.fault INTO _behind, _fault
           FROM eventstore.switch_gap(_old.projection, _old.version, switch_projection.version) AS g;
@@ -56,6 +57,8 @@ BEGIN
         ELSIF _is_frozen AND _behind <= 0 THEN
             _new := eventstore.freeze_projection(_old.projection, switch_projection.version);
         ELSIF NOT _is_frozen AND _behind <= _near THEN
+            PERFORM eventstore.hold_appends_v1() FROM eventstore.projection_versions AS v
+              WHERE v.projection = _old.projection AND v.inline LIMIT 1;
             _old := eventstore.freeze_projection(_old.projection, _old.version);
             IF NOT _old.serving THEN
                 RAISE EXCEPTION 'somebody else has let another version of projection "%" serve meanwhile', _old.projection
