@@ -1,8 +1,9 @@
 """A PostgreSQL-native event store: dense positions in commit order, exact retries, plain SQL."""
 
 from eventstore.app import App
-from eventstore.catalog import ParkedStream, ProjectionCatalog, ProjectionStatus
+from eventstore.catalog import ProjectionCatalog
 from eventstore.core.append import Append, Appended
+from eventstore.core.catalog import ParkedStream, ProjectionStatus
 from eventstore.core.errors import (
     AppendRefused,
     ConditionFailed,
@@ -25,6 +26,7 @@ from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import Limits
 from eventstore.core.projection import Projection
 from eventstore.core.query import AppendCondition, EventQuery
+from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
 from eventstore.feed import Follower
 from eventstore.store import EventStore
@@ -63,5 +65,6 @@ __all__ = [
     "RevisionConflict",
     "SchemaMismatch",
     "StreamParked",
+    "TablePage",
     "Unavailable",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, Self
 from uuid import UUID
@@ -254,8 +254,11 @@ class LogReader:
         return self._pool
 
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
+        return await self._run(self._statements[name], args)
+
+    async def _run(self, statement: str, args: Sequence[Any]) -> list[asyncpg.Record]:
         pool = self._pool_or_fail()
         try:
-            return await pool.fetch(self._statements[name], *args)
+            return await pool.fetch(statement, *args)
         except Exception as error:
             raise translate(error) from error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -12,21 +13,25 @@ from eventstore.appender import LANES, Appender
 from eventstore.catalog import ProjectionCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.batching import columns, outcomes
+from eventstore.core.catalog import Question
 from eventstore.core.errors import EventStoreError, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
+from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.feed import Feed, Follower
 from eventstore.postgres.errors import not_notified, translate
 from eventstore.postgres.lane import Lane
 from eventstore.postgres.listener import Listener
 from eventstore.postgres.notifier import Notifier
+from eventstore.postgres.readtables import table_steps
 from eventstore.postgres.schema import DEFAULT_SCHEMA
 from eventstore.progress import Progress, progress_channel
 from eventstore.reader import LogReader
 from eventstore.requests import request_encoded, request_many, request_one
 
+T = TypeVar("T")
 RETRY = 0.5
 """Seconds until a follower looks again whether the database is back."""
 
@@ -221,7 +226,34 @@ class EventStore(LogReader):
     @property
     def projections(self) -> ProjectionCatalog:
         """What projections there are, how far they are, and what operators can do about it."""
-        return ProjectionCatalog(self._fetch)
+        return ProjectionCatalog(self._ask, self._look)
+
+    async def _ask(self, question: Question[T]) -> T:
+        return question.of_rows(await self._fetch(question.statement, *question.args))
+
+    async def _look(self, query: TableQuery, timeout: float) -> TablePage:  # noqa: ASYNC109
+        deadline = time.monotonic() + timeout
+        while True:
+            page = await self._page_of(query)
+            if query.position is None or page.position >= query.position:
+                return page
+            left = max(0, deadline - time.monotonic())
+            await self.wait_for(query.projection, position=query.position, timeout=left)
+
+    async def _page_of(self, query: TableQuery) -> TablePage:
+        steps = table_steps(query, schema=self.schema)
+        try:
+            statement = next(steps)
+            while True:
+                try:
+                    rows = await self._run(*statement)
+                except EventStoreError as error:
+                    statement = steps.throw(error)
+                else:
+                    statement = steps.send(rows)
+        except StopIteration as done:
+            page: TablePage = done.value
+            return page
 
     async def wait_for(
         self,

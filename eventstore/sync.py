@@ -6,13 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import psycopg
 
+from eventstore.catalog import SyncProjectionCatalog
 from eventstore.core.append import Append, Appended, AppendRequest
 from eventstore.core.batching import columns, outcomes
+from eventstore.core.catalog import Question
 from eventstore.core.errors import EventStoreError, NotFound, OutcomeUnknown, SchemaMismatch
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
@@ -28,16 +30,19 @@ from eventstore.core.reads import (
     log_scan,
     stream_scan,
 )
+from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.core.streams import check_stream_name, listing_range
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import is_lost, refused_connection, translate
+from eventstore.postgres.readtables import table_steps
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
 from eventstore.requests import request_many, request_one
 
 logger = logging.getLogger("eventstore.sync")
 
+T = TypeVar("T")
 PAGE = 1_000
 
 
@@ -258,6 +263,38 @@ class SyncEventStore:
             wait = wait._replace(position=found[0][2] if found else None)
         return wait, standing, Parked(*parked[0][1:]) if parked else None
 
+    @property
+    def projections(self) -> SyncProjectionCatalog:
+        """What projections there are, how far they are, and what operators can do about it."""
+        return SyncProjectionCatalog(self._ask, self._look)
+
+    def _ask(self, question: Question[T]) -> T:
+        return question.of_rows(self._fetch(question.statement, *question.args))
+
+    def _look(self, query: TableQuery, timeout: float) -> TablePage:
+        deadline = time.monotonic() + timeout
+        while True:
+            page = self._page_of(query)
+            if query.position is None or page.position >= query.position:
+                return page
+            left = max(0, deadline - time.monotonic())
+            self.wait_for(query.projection, position=query.position, timeout=left)
+
+    def _page_of(self, query: TableQuery) -> TablePage:
+        steps = table_steps(query, schema=self.schema)
+        try:
+            statement = next(steps)
+            while True:
+                try:
+                    rows = self._on_connection(*statement)
+                except EventStoreError as error:
+                    statement = steps.throw(error)
+                else:
+                    statement = steps.send(rows)
+        except StopIteration as done:
+            page: TablePage = done.value
+            return page
+
     def installed_revision(self) -> str | None:
         """Give the revision of the database's schema, None if there is no store."""
         try:
@@ -267,6 +304,9 @@ class SyncEventStore:
         return rows[0][0] if rows else None
 
     def _fetch(self, name: str, *args: Any) -> list[tuple[Any, ...]]:
+        return self._on_connection(self._statements[name], args)
+
+    def _on_connection(self, statement: str, args: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._turn:
             if self._connection is None or self._connection.closed:
                 try:
@@ -279,7 +319,7 @@ class SyncEventStore:
                 except psycopg.Error as error:
                     # Nothing was sent: this failure is never an unknown outcome.
                     raise refused_connection(error) from None
-            return _run(self._connection, self._statements[name], args)
+            return _run(self._connection, statement, args)
 
 
 def _run(

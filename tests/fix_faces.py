@@ -21,6 +21,7 @@ from eventstore import (
     EventQuery,
     EventStore,
     ExpectedRevision,
+    ProjectionCatalog,
     RecordedEvent,
 )
 from eventstore.client import EventStoreClient, SyncEventStoreClient
@@ -77,6 +78,8 @@ class Face(Protocol):
     ) -> list[StreamHead]: ...
     async def categories(self) -> list[NameCount]: ...
     async def event_types(self) -> list[NameCount]: ...
+    @property
+    def projections(self) -> ProjectionCatalog: ...
     async def wait_for(
         self,
         projection: str,
@@ -110,15 +113,26 @@ class LocalFace(Face, Protocol):
     ) -> tuple[Appended, ...]: ...
 
 
-class Threaded:
-    """A face without an event loop as a Face: every call in a thread."""
+class _InThreads:
+    """Something without an event loop, every call of which is made in a thread."""
 
-    def __init__(self, store: SyncEventStore | SyncEventStoreClient) -> None:
+    def __init__(self, store: Any) -> None:
         self._store = store
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._store, name)
         return lambda *args, **options: asyncio.to_thread(method, *args, **options)
+
+
+class Threaded(_InThreads):
+    """A face without an event loop as a Face: every call in a thread."""
+
+    def __init__(self, store: SyncEventStore | SyncEventStoreClient) -> None:
+        super().__init__(store)
+
+    @property
+    def projections(self) -> Any:
+        return _InThreads(self._store.projections)
 
     def read_stream(self, *args: Any, **options: Any) -> AsyncIterator[RecordedEvent]:
         return _stepped(self._store.read_stream(*args, **options))

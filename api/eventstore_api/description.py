@@ -75,6 +75,8 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
         if "{" in path:
             slugs |= {"not-found", "invalid-request", "projection-stopped", "stream-parked"}
+    if "/tables/" in path:
+        slugs = slugs - {"stream-parked"} | {"position-not-reached", "limit-exceeded"}
     if path == "/health/live":
         slugs = {"malformed-request"}
     by_status: dict[int, list[str]] = {}

@@ -6,6 +6,8 @@ import re
 from typing import Final
 
 from eventstore import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
+from eventstore.core.reads import END
+from eventstore_api.parameters import whole_number
 from eventstore_api.problems import HttpError
 
 JSON: Final = "application/json"
@@ -193,3 +195,11 @@ def event_position(headers: Headers) -> tuple[int, int] | None:
             f"Event-Position is as an append gave it, like 1200;epoch=1: {value[:60]}",
         )
     return int(found[1]), int(found[2])
+
+
+def wanted_position(headers: Headers) -> tuple[int, int | None] | None:
+    """Read Event-Position of a read that waits for it: of the present epoch if it names none."""
+    value = headers.get(b"event-position")
+    if value is None or not value.isdecimal():
+        return event_position(headers)
+    return whole_number(value, "Event-Position", 0, END), None

@@ -157,6 +157,11 @@ class Health(BaseModel):
     reasons: list[str]
 
 
+Checkpoint = Annotated[
+    int, Field(ge=0, description="Every event up to this position is applied, or its stream parked")
+]
+
+
 class Projection(BaseModel):
     """One version of a projection: what it does and how far it is."""
 
@@ -165,8 +170,8 @@ class Projection(BaseModel):
     serving: bool
     state: Literal["running", "waiting", "paused", "stopped"]
     reason: str | None
-    checkpoint: Position
-    head: Position
+    checkpoint: Checkpoint
+    head: Annotated[int, Field(ge=0, description="Last position of the log")]
     lag_events: int
     lag_seconds: float
     partitions: int
@@ -221,6 +226,19 @@ class ParkedStreams(BaseModel):
 class Retried(BaseModel):
     stream: str
     state: Literal["retrying"]
+
+
+class RetriedAll(BaseModel):
+    """How many streams are tried again."""
+
+    retrying: int
+
+
+class TableRows(BaseModel):
+    """Rows of a read table as PostgreSQL writes them as JSON, and what they are as of."""
+
+    rows: list[dict[str, Any]]
+    position: Checkpoint
 
 
 class Skipped(BaseModel):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 
+from eventstore.catalog import SyncProjectionCatalog
 from eventstore.client import calls
 from eventstore.client.calls import PAGE, Call
 from eventstore.client.following import Following
@@ -16,11 +17,13 @@ from eventstore.client.retry import Attempts
 from eventstore.client.transport import checked_url, for_calls, for_following
 from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
+from eventstore.core.catalog import Question
 from eventstore.core.errors import NotFound, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import NO_LIMITS
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.reads import Direction, LogHead, NameCount, StreamHead, log_scan, stream_scan
+from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.requests import request_encoded, request_many, request_one
 
@@ -164,6 +167,23 @@ class SyncEventStoreClient:
                     seconds=deadline - time.monotonic(),
                 )
             )
+            if not isinstance(told, ProjectionBehind):
+                return told
+            if time.monotonic() >= deadline:
+                raise told
+
+    @property
+    def projections(self) -> SyncProjectionCatalog:
+        """What projections there are, how far they are, and what operators can do about it."""
+        return SyncProjectionCatalog(self._ask, self._look)
+
+    def _ask(self, question: Question[T]) -> T:
+        return self._call(calls.asked(question))
+
+    def _look(self, query: TableQuery, timeout: float) -> TablePage:
+        deadline = time.monotonic() + timeout
+        while True:
+            told = self._call(calls.table(query, deadline - time.monotonic()))
             if not isinstance(told, ProjectionBehind):
                 return told
             if time.monotonic() >= deadline:

@@ -10,7 +10,6 @@ from datetime import datetime
 from itertools import islice
 from json.encoder import encode_basestring
 from typing import Any, Final
-from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -18,7 +17,9 @@ import msgspec
 from eventstore.core.append import Appended, AppendRequest
 from eventstore.core.errors import EventStoreError, Unavailable, expectation_name
 from eventstore.core.events import EncodedEvent, RecordedEvent
+from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS
+from eventstore.core.streams import path_segment
 
 NDJSON: Final = "application/x-ndjson"
 CUT_SHORT: Final = "the service's answer is cut short: read on after the last event"
@@ -48,9 +49,15 @@ class _AppendedMany(msgspec.Struct):
     appends: list[_Appended]
 
 
+class _Rows(msgspec.Struct):
+    rows: list[msgspec.Raw]
+    position: int
+
+
 _one_event: Final = msgspec.json.Decoder(_Event)
 _one_appended: Final = msgspec.json.Decoder(_Appended)
 _many_appended: Final = msgspec.json.Decoder(_AppendedMany)
+_rows: Final = msgspec.json.Decoder(_Rows)
 
 
 def decode_event(text: bytes) -> RecordedEvent:
@@ -167,11 +174,19 @@ def decode_appended(request: AppendRequest, body: bytes, *, replayed: bool) -> t
     )
 
 
+def decode_rows(body: bytes, *, offset: int, more: bool) -> TablePage:
+    """Read a page of a read table."""
+    try:
+        page = _rows.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise EventStoreError(f"the service's answer is not rows: {fault}") from fault
+    rows = b",".join(map(bytes, page.rows)).decode()
+    return TablePage(f"[{rows}]", page.position, offset + len(page.rows) if more else None)
+
+
 def stream_path(stream_name: str) -> str:
     """Give the path of a stream: its name as one percent-encoded segment."""
-    encoded = quote(stream_name, safe="")
-    # A segment of dots alone would be folded away.
-    return "/streams/" + (encoded.replace(".", "%2E") if encoded in (".", "..") else encoded)
+    return f"/streams/{path_segment(stream_name)}"
 
 
 def _expectation(code: int) -> dict[str, str]:

@@ -38,6 +38,7 @@ PUBLIC = [
     "RevisionConflict",
     "SchemaMismatch",
     "StreamParked",
+    "TablePage",
     "Unavailable",
 ]
 
