@@ -13,6 +13,7 @@ from eventstore.cli.doctor import doctor
 from eventstore.cli.export import export
 from eventstore.cli.import_ import import_
 from eventstore.cli.migrate import migrate_app
+from eventstore.cli.projections import projections_app
 from eventstore.cli.psql import psql
 from eventstore.cli.read import read
 from eventstore.cli.serve import serve
@@ -58,6 +59,7 @@ app.command()(export)
 app.command()(verify)
 app.command()(doctor)
 app.add_typer(migrate_app)
+app.add_typer(projections_app)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(psql)
