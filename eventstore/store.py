@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 import asyncpg
 
 from eventstore.appender import LANES, Appender
+from eventstore.applied import with_applied
 from eventstore.catalog import ProjectionCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.catalog import Question
-from eventstore.core.errors import EventStoreError, Unavailable
+from eventstore.core.errors import EventStoreError, InvalidInput, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
@@ -87,6 +88,8 @@ class EventStore(LogReader):
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
         connection: asyncpg.Connection[Any] | None = None,
     ) -> Appended:
         """Append one event or several to a stream, all or nothing; return when they are on disk.
@@ -94,6 +97,11 @@ class EventStore(LogReader):
         A retry with the same event ids or the same `idempotency_key` stores nothing and gives the
         first answer, whatever it expects. With `connection`, the append is part of the caller's
         own transaction there, and holds the append lock until that ends: keep it short.
+
+        With `wait_for`, a projection, it then waits until that has applied it, at most `timeout`
+        seconds (default 5): read tables show it. If it has not, whatever the reason, the append is
+        stored all the same, and `unapplied` of the answer says why. An unknown projection raises
+        NotFound, and nothing is stored.
 
         Raises RevisionConflict, DuplicateEventId, InvalidInput, Unavailable (nothing stored), or
         OutcomeUnknown (retry with the same ids or key).
@@ -105,7 +113,7 @@ class EventStore(LogReader):
             idempotency_key=idempotency_key,
             limits=self.limits,
         )
-        return (await self._append(request, connection))[0]
+        return (await self._append(request, connection, wait_for, timeout))[0]
 
     async def append_many(
         self,
@@ -113,6 +121,8 @@ class EventStore(LogReader):
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
         connection: asyncpg.Connection[Any] | None = None,
     ) -> tuple[Appended, ...]:
         """Append to several streams, all or nothing; one answer for each append.
@@ -124,7 +134,7 @@ class EventStore(LogReader):
         request = request_many(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
-        return await self._append(request, connection)
+        return await self._append(request, connection, wait_for, timeout)
 
     def request(
         self,
@@ -145,8 +155,18 @@ class EventStore(LogReader):
         return await self._appender.append(request)
 
     async def _append(
-        self, request: AppendRequest, connection: asyncpg.Connection[Any] | None
+        self,
+        request: AppendRequest,
+        connection: asyncpg.Connection[Any] | None,
+        wait_for: str | None,
+        timeout: float,  # noqa: ASYNC109
     ) -> tuple[Appended, ...]:
+        if wait_for is not None:
+            if connection is not None:
+                raise InvalidInput("no projection sees what is in a transaction of your own")
+            await self.wait_for(wait_for, position=0, timeout=0)  # is there one?
+            appended = await self.append_request(request)
+            return await with_applied(self.wait_for, wait_for, appended, timeout)
         if connection is None:
             return await self.append_request(request)
         try:

@@ -11,11 +11,18 @@ from uuid import UUID
 
 import psycopg
 
+from eventstore.applied import sync_with_applied
 from eventstore.catalog import SyncProjectionCatalog
 from eventstore.core.append import Append, Appended, AppendRequest
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.catalog import Question
-from eventstore.core.errors import EventStoreError, NotFound, OutcomeUnknown, SchemaMismatch
+from eventstore.core.errors import (
+    EventStoreError,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    SchemaMismatch,
+)
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.paging import PageSize
@@ -93,6 +100,8 @@ class SyncEventStore:
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,
         connection: psycopg.Connection[Any] | None = None,
     ) -> Appended:
         """Append one event or several to a stream: see EventStore.append.
@@ -107,7 +116,7 @@ class SyncEventStore:
             idempotency_key=idempotency_key,
             limits=self.limits,
         )
-        return self._append(request, connection)[0]
+        return self._append(request, connection, wait_for, timeout)[0]
 
     def append_many(
         self,
@@ -115,15 +124,32 @@ class SyncEventStore:
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,
         connection: psycopg.Connection[Any] | None = None,
     ) -> tuple[Appended, ...]:
         """Append to several streams, all or nothing: see EventStore.append_many."""
         request = request_many(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
-        return self._append(request, connection)
+        return self._append(request, connection, wait_for, timeout)
 
     def _append(
+        self,
+        request: AppendRequest,
+        connection: psycopg.Connection[Any] | None,
+        wait_for: str | None,
+        timeout: float,
+    ) -> tuple[Appended, ...]:
+        if wait_for is None:
+            return self._store(request, connection)
+        if connection is not None:
+            raise InvalidInput("no projection sees what is in a transaction of your own")
+        self.wait_for(wait_for, position=0, timeout=0)  # is there one?
+        appended = self._store(request, None)
+        return sync_with_applied(self.wait_for, wait_for, appended, timeout)
+
+    def _store(
         self, request: AppendRequest, connection: psycopg.Connection[Any] | None
     ) -> tuple[Appended, ...]:
         arguments = columns([request])

@@ -44,6 +44,8 @@ class Face(Protocol):
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
     ) -> Appended: ...
     async def append_many(
         self,
@@ -51,6 +53,8 @@ class Face(Protocol):
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
     ) -> tuple[Appended, ...]: ...
     def read_stream(
         self,
@@ -101,6 +105,8 @@ class LocalFace(Face, Protocol):
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
         connection: Any = None,
     ) -> Appended: ...
     async def append_many(
@@ -109,6 +115,8 @@ class LocalFace(Face, Protocol):
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
         connection: Any = None,
     ) -> tuple[Appended, ...]: ...
 

@@ -75,6 +75,17 @@ class Appends(_Strict):
     condition: Condition | None = None
 
 
+class Waited(BaseModel):
+    """Whether the projection of `Prefer: wait=2; for="orders"` has applied the append.
+
+    If not, `problem` says why and how far it is, as problem details do.
+    """
+
+    projection: str
+    reached: bool
+    problem: dict[str, Any] | None = None
+
+
 class Appended(BaseModel):
     """Where an append was stored."""
 
@@ -83,6 +94,7 @@ class Appended(BaseModel):
     revision: Revision
     position: Position
     event_ids: list[UUID]
+    wait: Waited | None = None
 
 
 class AppendedMany(BaseModel):
@@ -90,6 +102,7 @@ class AppendedMany(BaseModel):
 
     appends: list[Appended]
     position: Position
+    wait: Waited | None = None
 
 
 class Event(BaseModel):

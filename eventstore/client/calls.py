@@ -20,7 +20,7 @@ from eventstore.client.wire import (
     stream_path,
 )
 from eventstore.core.append import Appended, AppendRequest
-from eventstore.core.catalog import Question
+from eventstore.core.catalog import Question, no_projection
 from eventstore.core.errors import EventStoreError, InvalidInput, ProjectionBehind
 from eventstore.core.events import RecordedEvent, check_event_id
 from eventstore.core.progress import wait_of
@@ -70,9 +70,18 @@ class Call(Generic[T]):
             raise InvalidInput("a text has a lone surrogate, not a character") from None
 
 
-def append(request: AppendRequest) -> Call[tuple[Appended, ...]]:
-    """Append. Sent again, it is the same append: every event carries its id."""
+def append(
+    request: AppendRequest, *, wait_for: str | None = None, seconds: float = 0
+) -> Call[tuple[Appended, ...]]:
+    """Append. Sent again, it is the same append: every event carries its id.
+
+    With `wait_for`, the answer waits for a projection, for a part of the time.
+    """
     path, headers, body = encode_append(request)
+    if wait_for is not None:
+        if not (wait_for.isascii() and wait_for.isidentifier()):  # as every projection's name is
+            raise no_projection(wait_for)
+        headers = {**headers, "prefer": f'{_prefer(seconds)["prefer"]}; for="{wait_for}"'}
 
     def read(answer: httpx.Response) -> tuple[Appended, ...]:
         replayed = answer.headers.get("idempotency-replayed") == "true"

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 
+from eventstore.applied import sync_with_applied
 from eventstore.catalog import SyncProjectionCatalog
 from eventstore.client import calls
 from eventstore.client.calls import PAGE, Call
@@ -68,6 +69,8 @@ class SyncEventStoreClient:
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,
     ) -> Appended:
         """Append one event or several to a stream: see EventStoreClient.append."""
         request = request_one(
@@ -77,7 +80,7 @@ class SyncEventStoreClient:
             idempotency_key=idempotency_key,
             limits=self.limits,
         )
-        return self.append_request(request)[0]
+        return self._append(request, wait_for, timeout)[0]
 
     def append_many(
         self,
@@ -85,12 +88,14 @@ class SyncEventStoreClient:
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,
     ) -> tuple[Appended, ...]:
         """Append to several streams, all or nothing: see EventStoreClient.append_many."""
         request = request_many(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
-        return self.append_request(request)
+        return self._append(request, wait_for, timeout)
 
     def request(
         self,
@@ -103,6 +108,21 @@ class SyncEventStoreClient:
         return request_encoded(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
+
+    def _append(
+        self,
+        request: AppendRequest,
+        wait_for: str | None,
+        timeout: float,
+    ) -> tuple[Appended, ...]:
+        if wait_for is None:
+            return self.append_request(request)
+        deadline = time.monotonic() + timeout
+        appended = self._call(calls.append(request, wait_for=wait_for, seconds=timeout))
+        left = deadline - time.monotonic()
+        if isinstance(appended[0].unapplied, ProjectionBehind) and left > 0:
+            return sync_with_applied(self.wait_for, wait_for, appended, left)
+        return appended
 
     def append_request(self, request: AppendRequest) -> tuple[Appended, ...]:
         """Append a request that is checked already."""

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from eventstore.client.problems import refusal
 from eventstore.core.append import Appended, AppendRequest
 from eventstore.core.errors import EventStoreError, Unavailable, expectation_name
 from eventstore.core.events import EncodedEvent, RecordedEvent
@@ -37,16 +38,23 @@ class _Event(msgspec.Struct):
     recorded_at: datetime
 
 
+class _Wait(msgspec.Struct):
+    reached: bool
+    problem: dict[str, Any] = {}
+
+
 class _Appended(msgspec.Struct):
     stream: str
     first_revision: int
     revision: int
     position: int
     event_ids: tuple[str, ...]
+    wait: _Wait | None = None
 
 
 class _AppendedMany(msgspec.Struct):
     appends: list[_Appended]
+    wait: _Wait | None = None
 
 
 class _Rows(msgspec.Struct):
@@ -164,12 +172,19 @@ def decode_appended(request: AppendRequest, body: bytes, *, replayed: bool) -> t
     try:
         if len(request.appends) == 1 and request.condition is None:
             answers = [_one_appended.decode(body)]
+            wait = answers[0].wait
         else:
-            answers = _many_appended.decode(body).appends
+            many = _many_appended.decode(body)
+            answers, wait = many.appends, many.wait
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise EventStoreError(f"the service's answer is not one to an append: {fault}") from fault
+    unapplied = None
+    if wait is not None and not wait.reached:
+        unapplied = refusal(int(wait.problem.get("status", 503)), wait.problem).error
     return tuple(
-        Appended(a.stream, a.first_revision, a.revision, a.position, a.event_ids, replayed)
+        Appended(
+            a.stream, a.first_revision, a.revision, a.position, a.event_ids, replayed, unapplied
+        )
         for a in answers
     )
 
