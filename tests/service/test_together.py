@@ -37,12 +37,15 @@ def test_workers_have_the_rights_of_workers_only(data_dir: Path, tmp_path: Path)
                 env=environment(PYTHONPATH=path),
             ) as other,
         ):
-            workers = "SELECT count(*) FROM eventstore.projection_workers"
-            until(lambda: admin.execute(workers).fetchone() == (2,), "two workers")
-            logins = admin.execute(LOGINS).fetchall()
-            assert logins == [("eventstore_runner",), ("eventstore_service",)]
-            other.send_signal(signal.SIGTERM)
-            assert other.wait(DEADLINE) == 0
+            try:
+                workers = "SELECT count(*) FROM eventstore.projection_workers"
+                until(lambda: admin.execute(workers).fetchone() == (2,), "two workers")
+                logins = admin.execute(LOGINS).fetchall()
+                assert logins == [("eventstore_runner",), ("eventstore_service",)]
+                other.send_signal(signal.SIGTERM)
+                assert other.wait(DEADLINE) == 0
+            finally:
+                other.kill()
         assert service.stop() == 0, service.output
     assert processes_in(data_dir) == set()
     assert "Traceback" not in service.output
