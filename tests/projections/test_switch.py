@@ -7,6 +7,7 @@ from collections import Counter
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 
 from eventstore import EventData, EventStore, NotFound, ProjectionRefused
 from tests.fix_database import Pg, new_pg
@@ -17,7 +18,6 @@ from tests.projections.versions import Counting, counts, names, reached, working
 async def test_readers_see_their_own_writes_through_every_switch(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
-    """A version whose rows are of other types; one worker runs both, in partitions of their own."""
     old, new = Counting(1), Counting(2, partitions=3)
     wrote = Counter[str]()
     switched = asyncio.Event()
@@ -51,6 +51,22 @@ async def test_readers_see_their_own_writes_through_every_switch(
             await reached(connection, version, head)
     assert await names(connection) == ["order types", "orders", "orders__v1"]
     assert await counts(connection) == await counts(connection, "orders__v1") == wrote
+
+
+async def test_a_worker_of_both_goes_on_where_columns_change_their_type(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    """What it has prepared for the plain name is for a table of other types then."""
+    new = Counting(2, count=sa.BigInteger)
+    async with working(store, dsn, Counting(1).projection, new.projection):
+        await reached(connection, 2, 0)
+        for version in (2, 1, 2):
+            for _ in range(10):  # until the connections of both have prepared it
+                written = await store.append("order-1", EventData("T"))
+                await reached(connection, 1, written.position)
+                await reached(connection, 2, written.position)
+            await store.projections.switch("orders", version)
+    assert await counts(connection) == await counts(connection, "orders__v1") == {"order-1": 30}
 
 
 SLOW = "INSERT INTO eventstore.projection_workers VALUES ('orders', 2, 'slow', 'infinity')"
@@ -167,7 +183,7 @@ async def test_a_dropped_version_is_gone_and_its_runner_leaves_it_alone(
             ProjectionRefused, match=r"depends on table eventstore_read\.orders__v1"
         ):
             await store.projections.drop("orders", 1)
-        await connection.execute("DROP VIEW v")
+        await connection.execute("DROP VIEW v; DROP TABLE eventstore_read.orders__v1")
         await store.projections.drop("orders", 1)
         for _ in range(3):
             written = await store.append("order-1", EventData("T"))
@@ -251,3 +267,24 @@ async def test_a_comparison_says_how_far_apart_they_are(
         ("order types", 1, None, 0, 0),
         ("orders", 1, 1, 0, 0),
     ]
+
+
+async def test_a_comparison_outlives_a_switch(store: EventStore, dsn: str, connection: Pg) -> None:
+    async with working(store, dsn, Counting(1).projection, Counting(2).projection):
+        await reached(connection, 2, 0)
+    await store.append("order-1", EventData("T"))
+    async with working(store, dsn, Counting(1).projection):
+        await reached(connection, 1, 1)
+    comparing = asyncio.ensure_future(store.projections.compare("orders", 2))
+
+    async def it_looks_again_and_again() -> object:
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+        return await connection.fetch(
+            "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+            " AND datname = current_database()"
+        )
+
+    await until(it_looks_again_and_again, "the comparison to begin")
+    await store.projections.switch("orders", 2, even_if_behind=True)
+    types, orders = await comparing
+    assert (orders.serving_version, types.serving_rows) == (2, 0)

@@ -17,7 +17,7 @@ BEGIN
     END IF;
     PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
     FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
-        EXECUTE format('DROP TABLE eventstore_read.%I', _table);
+        EXECUTE format('DROP TABLE IF EXISTS eventstore_read.%I', _table);
     END LOOP;
     DELETE FROM eventstore.projection_versions AS v WHERE v.projection = _of.projection AND v.version = _of.version;
 EXCEPTION WHEN dependent_objects_still_exist THEN
