@@ -9,19 +9,14 @@ REVOKE ALL ON FUNCTION
     eventstore.projection_fail_v1, eventstore.projection_unpark_v1, eventstore.projection_stop_v1,
     eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked,
     eventstore.projection_position, eventstore.check_projection_runs,
-    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval),
-    eventstore.freeze_projection, eventstore.read_table_names, eventstore.lock_read_tables, eventstore.switch_gap,
-    eventstore.switch_projection, eventstore.drop_projection, eventstore.rebuild_projection,
-    eventstore.read_table_sum, eventstore.compare_projection
+    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     eventstore.partition_of, eventstore.projection_position, eventstore.check_projection_runs,
-    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval),
-    eventstore.compare_projection
+    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval)
     TO eventstore_writer, eventstore_reader, eventstore_worker;
 GRANT EXECUTE ON FUNCTION
-    eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked,
-    eventstore.switch_projection, eventstore.drop_projection, eventstore.rebuild_projection
+    eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked
     TO eventstore_writer, eventstore_worker;
 GRANT EXECUTE ON FUNCTION
     eventstore.projection_register_v1, eventstore.projection_lease_v1, eventstore.projection_release_v1,
@@ -30,3 +25,13 @@ GRANT EXECUTE ON FUNCTION
     TO eventstore_worker;
 GRANT USAGE ON SCHEMA eventstore_read TO eventstore_writer, eventstore_reader, eventstore_worker;
 GRANT CREATE ON SCHEMA eventstore_read TO eventstore_worker;
+REVOKE ALL ON FUNCTION
+    eventstore.freeze_projection, eventstore.read_table_names, eventstore.lock_read_tables, eventstore.switch_gap,
+    eventstore.switch_projection, eventstore.drop_projection, eventstore.rebuild_projection,
+    eventstore.read_table_sum, eventstore.compare_projection
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    eventstore.switch_projection, eventstore.drop_projection, eventstore.rebuild_projection
+    TO eventstore_writer, eventstore_worker;
+GRANT EXECUTE ON FUNCTION eventstore.compare_projection
+    TO eventstore_writer, eventstore_reader, eventstore_worker;
