@@ -27,6 +27,7 @@ from eventstore.core.limits import Limits
 from eventstore.core.projection import Projection
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
+from eventstore.core.sql_projection import SqlProjection
 from eventstore.feed import Follower
 from eventstore.store import EventStore
 
@@ -64,6 +65,7 @@ __all__ = [
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",
+    "SqlProjection",
     "StreamParked",
     "TableComparison",
     "Unavailable",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
+from eventstore.core.definition import Definition
 from eventstore.core.errors import InvalidInput
-from eventstore.core.projection import Projection
 
 
 class App:
@@ -17,7 +17,7 @@ class App:
     or two projections write one read table.
     """
 
-    def __init__(self, *, projections: Iterable[Projection] = ()) -> None:
+    def __init__(self, *, projections: Iterable[Definition] = ()) -> None:
         # In a new store the first one to be known serves: the oldest.
         self.projections = tuple(sorted(projections, key=lambda made: (made.name, made.version)))
         for one, next_one in pairwise(self.projections):

@@ -17,7 +17,7 @@ from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
-from eventstore.feed import Feed, Follower
+from eventstore.feed import PAGE, Feed, Follower
 from eventstore.postgres.errors import not_notified, translate
 from eventstore.postgres.lane import Lane
 from eventstore.postgres.listener import Listener
@@ -200,10 +200,18 @@ class EventStore(LogReader):
             watchers.remove(watch)
 
     def follower(
-        self, query: EventQuery | None = None, *, after: int = 0, epoch: int | None = None
+        self,
+        query: EventQuery | None = None,
+        *,
+        after: int = 0,
+        epoch: int | None = None,
+        page: int = PAGE,
     ) -> Follower:
-        """Plan to follow by hand: pages with a time limit, and a position that moves on."""
-        return Follower(self.start_following(), query, after=after, epoch=epoch)
+        """Plan to follow by hand: pages with a time limit, and a position that moves on.
+
+        `page` is how many events a page has at most (default 500).
+        """
+        return Follower(self.start_following(), query, after=after, epoch=epoch, page=page)
 
     def start_following(self) -> Feed:
         """Start to listen for appends elsewhere; the first follower does so otherwise."""

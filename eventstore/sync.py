@@ -248,15 +248,25 @@ class SyncEventStore:
             pause = min(0.05, pause * 1.5)
 
     def _standing(self, wait: Wait) -> tuple[Wait, Standing | None, Parked | None]:
+        wait = self._placed(wait)
         standings = self._fetch("projection_standings", [wait.projection])
         standing = Standing.of(standings[0]) if standings else None
         if wait.stream_name is None:
             return wait, standing, None
         parked = self._fetch("projection_parked", [wait.projection], [wait.stream_name])
-        if wait.position is None:
-            found = self._fetch("positions_of", [wait.stream_name], [wait.revision])
-            wait = wait._replace(position=found[0][2] if found else None)
         return wait, standing, Parked(*parked[0][1:]) if parked else None
+
+    def _placed(self, wait: Wait) -> Wait:
+        if wait.is_placed:
+            return wait
+        of_stream, at = ([], [wait.position]) if wait.position is not None else ([wait], [])
+        found = self._fetch(
+            "places_of", [w.stream_name for w in of_stream], [w.revision for w in of_stream], at
+        )
+        if not found:
+            return wait
+        stream_name, revision, position = found[0]
+        return wait._replace(stream_name=stream_name, revision=revision, position=position)
 
     def installed_revision(self) -> str | None:
         """Give the revision of the database's schema, None if there is no store."""

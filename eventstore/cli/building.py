@@ -14,7 +14,7 @@ from eventstore.core.errors import EventStoreError, NotFound
 if TYPE_CHECKING:
     from eventstore.app import App
     from eventstore.catalog import ProjectionStatus, TableComparison
-    from eventstore.core.projection import Projection
+    from eventstore.core.definition import Definition
     from eventstore.projections.worker import Worker
     from eventstore.store import EventStore
 
@@ -30,13 +30,13 @@ class Wanted(NamedTuple):
 
     projection: str
     version: int | None
-    definition: Projection | None
+    definition: Definition | None
     restart: bool
     compare: bool
     switch: bool
 
 
-def definition_of(app: App, projection: str, version: int | None) -> Projection:
+def definition_of(app: App, projection: str, version: int | None) -> Definition:
     """Give the version that is asked for, else the newest one, as an App defines it."""
     found = [made for made in app.projections if made.name == projection]
     for made in reversed(found):
@@ -85,7 +85,7 @@ async def find(store: EventStore, projection: str, version: int) -> ProjectionSt
     raise NotFound(f"there is no projection {projection!r} version {version}")
 
 
-async def _make_known(definition: Projection, dsn: str, schema: str) -> None:
+async def _make_known(definition: Definition, dsn: str, schema: str) -> None:
     """Refuse a definition that has changed before anything is done with what is there."""
     import asyncpg  # noqa: PLC0415
 

@@ -10,27 +10,31 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from eventstore.core.projection import Projection
+from eventstore.core.definition import Definition
+from eventstore.core.sql_projection import SqlProjection
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
-def fingerprint(projection: Projection) -> str:
+def fingerprint(projection: Definition) -> str:
     """Give the same text for definitions with the same facts, in every release."""
     return hashlib.sha256(json.dumps(facts(projection), sort_keys=True).encode()).hexdigest()
 
 
-def facts(projection: Projection) -> dict[str, Any]:
-    """Give what the rows of read tables depend on, the handlers aside: query, partitions, tables.
+def facts(projection: Definition) -> dict[str, Any]:
+    """Give what the rows of read tables depend on, handlers aside: query, partitions, tables, SQL.
 
     Names of constraints and indexes, comments and defaults are not among it: nothing depends on
     them, as rows are written whole.
     """
-    return {
+    facts = {
         "query": projection.query.to_json(),
         "partitions": projection.partitions,
         "tables": {table.name: _table(table) for table in projection.tables},
     }
+    if isinstance(projection, SqlProjection):
+        facts |= {"statement": projection.statement, "inline": projection.inline}
+    return facts
 
 
 def _table(table: sa.Table) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncpg
 
+from eventstore.core.definition import Definition
 from eventstore.core.errors import DefinitionChanged
-from eventstore.core.projection import Projection
 from eventstore.postgres.errors import translate
 from eventstore.postgres.statements import statements
 from eventstore.projections.connection import Connection
@@ -13,7 +13,7 @@ from eventstore.projections.fingerprint import fingerprint
 from eventstore.projections.tables import ReadTable
 
 
-async def register(connection: Connection, projection: Projection, *, schema: str) -> bool:
+async def register(connection: Connection, projection: Definition, *, schema: str) -> bool:
     """Make a version known and create its tables; tell whether it was new.
 
     All or nothing, and safe to call from any number of workers at once. Raises DefinitionChanged
@@ -52,7 +52,7 @@ async def register(connection: Connection, projection: Projection, *, schema: st
     return is_new
 
 
-def read_tables(projection: Projection, *, schema: str) -> list[ReadTable]:
+def read_tables(projection: Definition, *, schema: str) -> list[ReadTable]:
     """Give the tables of a projection as they are in a store's database."""
     return [
         ReadTable(table, schema=f"{schema}_read", version=projection.version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from eventstore import App, Projection, RecordedEvent
-from eventstore.core.projection import Row
+from eventstore.core.columns import Row
 
 
 def made(version: int, *more: sa.Column[str | None]) -> Projection:

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import sqlalchemy as sa
 
 from eventstore import EventStore, RecordedEvent
-from eventstore.core.projection import Projection, Row
+from eventstore.core.columns import Row
+from eventstore.core.projection import Projection
 from eventstore.projections.worker import Worker
 from tests.fix_database import Pg
 from tests.fix_waiting import DEADLINE, until

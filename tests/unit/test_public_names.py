@@ -38,6 +38,7 @@ PUBLIC = [
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",
+    "SqlProjection",
     "StreamParked",
     "TableComparison",
     "Unavailable",

@@ -73,9 +73,10 @@ BEGIN
     FOREACH _table IN ARRAY _new.tables LOOP
         EXECUTE format('ALTER TABLE eventstore_read.%I RENAME TO %I', _table || '__v' || _new.version, _table);
     END LOOP;
-    UPDATE eventstore.projection_versions AS v SET serving = false
+    -- Appends leave inline ones to their runners, until these have made them anew for the new names.
+    UPDATE eventstore.projection_versions AS v SET serving = false, inline = false
      WHERE v.projection = _old.projection AND v.version = _old.version;
-    UPDATE eventstore.projection_versions AS v SET serving = true
+    UPDATE eventstore.projection_versions AS v SET serving = true, inline = false
      WHERE v.projection = _new.projection AND v.version = _new.version;
     PERFORM pg_notify('eventstore_progress', '');  -- the new one may have come farther
     RETURN _old.version;
