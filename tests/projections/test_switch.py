@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from eventstore import EventData, EventStore, NotFound, ProjectionRefused
+from eventstore.projections.registry import register
 from tests.fix_database import Pg, new_pg
 from tests.fix_waiting import DEADLINE, until
 from tests.projections.versions import Counting, counts, names, reached, working
@@ -69,17 +70,25 @@ async def test_a_worker_of_both_goes_on_where_columns_change_their_type(
     assert await counts(connection) == await counts(connection, "orders__v1") == {"order-1": 30}
 
 
-SLOW = "INSERT INTO eventstore.projection_workers VALUES ('orders', 2, 'slow', 'infinity')"
-
-
 async def test_what_a_reader_has_seen_is_waited_for(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
     old, new = Counting(1), Counting(2)
+    for version in (old, new):
+        await register(connection, version.projection, schema="eventstore")
+    lease = (
+        "UPDATE eventstore.projection_partitions SET owner = $1, leased_until = 'infinity'"
+        " WHERE version = 2"
+    )
+    await connection.execute(lease, "slow")  # so that the worker cannot begin yet
     async with working(store, dsn, old.projection, new.projection):
-        await reached(connection, 2, 0)
-    await connection.execute(SLOW)  # so that there is use in waiting
-    async with working(store, dsn, old.projection):
+
+        async def is_there() -> object:
+            return await connection.fetch(
+                "SELECT FROM eventstore.projection_workers WHERE version = 2"
+            )
+
+        await until(is_there, "its worker")
         await store.append("order-1", EventData("T"))
         await store.wait_for("orders", position=1, timeout=DEADLINE)
         switching = asyncio.ensure_future(store.projections.switch("orders", 2, timeout=DEADLINE))
@@ -96,11 +105,11 @@ async def test_what_a_reader_has_seen_is_waited_for(
             store.wait_for("orders", stream="order-1", revision=1, timeout=DEADLINE)
         )
         assert await counts(connection) == {"order-1": 1}
-        async with working(store, dsn, new.projection):
-            assert await switching == 1
-            assert await counts(connection) in ({"order-1": 1}, {"order-1": 2})
-            await waiting
-            assert await counts(connection) == {"order-1": 2}
+        await connection.execute(lease, None)
+        assert await switching == 1
+        assert await counts(connection) in ({"order-1": 1}, {"order-1": 2})
+        await waiting
+        assert await counts(connection) == {"order-1": 2}
 
 
 async def refused(store: EventStore, version: int, *, within: float = 0.0) -> str:
@@ -123,8 +132,11 @@ async def test_a_version_that_is_behind_does_not_serve_unless_told_to(
     assert 'version 2 of projection "orders" cannot serve yet: it is 3 events behind' in said
     assert "no worker runs it" in said
     assert "even_if_behind" in said
-    await connection.execute(SLOW)
+    await connection.execute(
+        "INSERT INTO eventstore.projection_workers VALUES ('orders', 2, 'slow', 'infinity')"
+    )
     assert "it is still 3 events behind version 1" in await refused(store, 2)
+    await connection.execute("DELETE FROM eventstore.projection_workers")
     assert await names(connection) == ["order types__v2", "orders", "orders__v2"]
     assert await store.projections.switch("orders", 2, even_if_behind=True) == 1
     assert await counts(connection) == {}
