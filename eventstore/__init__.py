@@ -3,7 +3,7 @@
 from eventstore.app import App
 from eventstore.catalog import ProjectionCatalog
 from eventstore.core.append import Append, Appended
-from eventstore.core.catalog import ParkedStream, ProjectionStatus
+from eventstore.core.catalog import ParkedStream, ProjectionStatus, TableComparison
 from eventstore.core.errors import (
     AppendRefused,
     ConditionFailed,
@@ -16,6 +16,7 @@ from eventstore.core.errors import (
     NotFound,
     OutcomeUnknown,
     ProjectionBehind,
+    ProjectionRefused,
     ProjectionStopped,
     RevisionConflict,
     SchemaMismatch,
@@ -28,6 +29,7 @@ from eventstore.core.projection import Projection
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
+from eventstore.core.sql_projection import SqlProjection
 from eventstore.feed import Follower
 from eventstore.store import EventStore
 
@@ -59,12 +61,15 @@ __all__ = [
     "Projection",
     "ProjectionBehind",
     "ProjectionCatalog",
+    "ProjectionRefused",
     "ProjectionStatus",
     "ProjectionStopped",
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",
+    "SqlProjection",
     "StreamParked",
+    "TableComparison",
     "TablePage",
     "Unavailable",
 ]

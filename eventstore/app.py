@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
+from eventstore.core.definition import Definition
 from eventstore.core.errors import InvalidInput
-from eventstore.core.projection import Projection
 
 
 class App:
     """One bounded context: `App(projections=[orders])`, run by `eventstore worker myapp:app`.
 
-    Raises InvalidInput if two projections have one name, or two write one read table.
+    A projection may be there in two versions: the worker that runs both keeps the one up to date
+    that serves, and builds the other beside it. Raises InvalidInput if a version is there twice,
+    or two projections write one read table.
     """
 
-    def __init__(self, *, projections: Iterable[Projection] = ()) -> None:
-        self.projections = tuple(projections)
-        names = [projection.name for projection in self.projections]
-        tables = [table for projection in self.projections for table in projection.columns]
-        for what, found in (("projections are named", names), ("projections write table", tables)):
-            for name in found:
-                if found.count(name) > 1:
-                    raise InvalidInput(f"two {what} {name!r}")
+    def __init__(self, *, projections: Iterable[Definition] = ()) -> None:
+        # In a new store the first one to be known serves: the oldest.
+        self.projections = tuple(sorted(projections, key=lambda made: (made.name, made.version)))
+        for one, next_one in pairwise(self.projections):
+            if (one.name, one.version) == (next_one.name, next_one.version):
+                raise InvalidInput(f"two projections are {one.name!r} version {one.version}")
+        writers: dict[str, str] = {}
+        for projection in self.projections:
+            for table in projection.columns:
+                if writers.setdefault(table, projection.name) != projection.name:
+                    raise InvalidInput(f"two projections write table {table!r}")

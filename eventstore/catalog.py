@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from eventstore.core import catalog
-from eventstore.core.catalog import ParkedStream, ProjectionStatus, Question
+from eventstore.core.catalog import ParkedStream, ProjectionStatus, Question, TableComparison
 from eventstore.core.readtables import DEFAULT_ROWS, TablePage, TableQuery, table_query
 
 T = TypeVar("T")
@@ -75,6 +75,49 @@ class ProjectionCatalog:
         What comes after it is then applied. Raises NotFound if the stream is not parked.
         """
         return await self._ask(catalog.skip(projection, stream_name, version))
+
+    async def switch(
+        self,
+        projection: str,
+        version: int,
+        *,
+        even_if_behind: bool = False,
+        timeout: float = 10.0,  # noqa: ASYNC109 - the database counts it
+    ) -> int:
+        """Let another version serve under the plain names; give the version that did until now.
+
+        That one goes on beside it, as long as workers run it, and can be switched back to. Nobody
+        sees anything in between, and whoever waited for an event sees it. Waits for at most
+        `timeout` seconds (default 10) until the version is where the other one is; raises
+        ProjectionRefused if it does not come there, if somebody keeps reading the tables, or if it
+        holds streams back. With `even_if_behind` it serves as it is: readers may see older rows
+        than before until it has caught up.
+        """
+        return await self._ask(
+            catalog.switch(projection, version, even_if_behind=even_if_behind, seconds=timeout)
+        )
+
+    async def drop(self, projection: str, version: int) -> None:
+        """Remove a version that does not serve, with its tables; its runners leave it alone.
+
+        A worker that starts with its definition builds it anew. Raises ProjectionRefused if it
+        serves, or if something depends on its tables.
+        """
+        await self._ask(catalog.drop(projection, version))
+
+    async def rebuild(self, projection: str, version: int) -> None:
+        """Let a version that does not serve begin anew with the first event, its tables empty.
+
+        Raises ProjectionRefused for the one that serves: give its definition a new version.
+        """
+        await self._ask(catalog.rebuild(projection, version))
+
+    async def compare(self, projection: str, version: int) -> list[TableComparison]:
+        """Compare a version with the one that serves, table by table. Reads both as a whole.
+
+        Looks up to 5 s for a moment when both have applied the same events; nothing waits for it.
+        """
+        return await self._ask(catalog.compare(projection, version))
 
     async def rows(
         self,
@@ -157,6 +200,31 @@ class SyncProjectionCatalog:
     def skip(self, projection: str, stream_name: str, *, version: int | None = None) -> int:
         """See ProjectionCatalog.skip."""
         return self._ask(catalog.skip(projection, stream_name, version))
+
+    def switch(
+        self,
+        projection: str,
+        version: int,
+        *,
+        even_if_behind: bool = False,
+        timeout: float = 10.0,
+    ) -> int:
+        """See ProjectionCatalog.switch."""
+        return self._ask(
+            catalog.switch(projection, version, even_if_behind=even_if_behind, seconds=timeout)
+        )
+
+    def drop(self, projection: str, version: int) -> None:
+        """See ProjectionCatalog.drop."""
+        self._ask(catalog.drop(projection, version))
+
+    def rebuild(self, projection: str, version: int) -> None:
+        """See ProjectionCatalog.rebuild."""
+        self._ask(catalog.rebuild(projection, version))
+
+    def compare(self, projection: str, version: int) -> list[TableComparison]:
+        """See ProjectionCatalog.compare."""
+        return self._ask(catalog.compare(projection, version))
 
     def rows(
         self,

@@ -26,7 +26,7 @@ from eventstore.waiters import Waiters
 logger: Final = logging.getLogger("eventstore.feed")
 
 PAGE: Final = 500
-"""Most events that a follower is given at once."""
+"""Most events that a follower is given at once, unless it asks for more."""
 WARM: Final = 1_000
 """Events that the tail begins with, so that those who come back find their place in it."""
 POLL_LIVE: Final = 1.0
@@ -188,10 +188,12 @@ class Follower:
         *,
         after: int = 0,
         epoch: int | None = None,
+        page: int = PAGE,
     ) -> None:
         """Plan to follow what `query` means (default: everything) after a position.
 
-        `epoch` is the one in which that position was seen. Raises InvalidInput for a bad bound.
+        `epoch` is the one in which that position was seen; `page` is how many events are given at
+        once, at most, and some 4 MiB of their JSON. Raises InvalidInput for a bad bound.
         """
         self._feed = feed
         self._query = query or EventQuery()
@@ -200,7 +202,8 @@ class Follower:
         self._scan = log_scan(self._query, after=after, before=None, direction="forward")
         self._epoch = epoch
         self._rewound = feed.rewound
-        self._size = PageSize(PAGE)
+        self._page = page
+        self._size = PageSize(page)
         self._begun_at = 0
         self._checked = False
         self._joined = False
@@ -243,7 +246,7 @@ class Follower:
         return self._feed.closing
 
     async def next(self, timeout: float | None = None) -> list[RecordedEvent]:  # noqa: ASYNC109
-        """Give the next events, at most 500; wait for the first one at the head.
+        """Give the next events, at most a page; wait for the first one at the head.
 
         Gives none when `timeout` seconds have passed (None: no limit), once when the head is
         reached first, and at once when `closed`. Raises HistoryRewound when the log was rewound,
@@ -257,7 +260,7 @@ class Follower:
                 raise self._rewound_to(feed.rewound.head, feed.rewound.current_epoch)
             if self._epoch is not None and self._epoch < feed.epoch:  # between check and begin
                 raise self._rewound_to(feed.tail.head, feed.epoch)
-            seen = feed.tail.after(self.position, PAGE)
+            seen = feed.tail.after(self.position, self._page)
             if seen is None:
                 if events := await self._from_log():
                     return events

@@ -81,7 +81,11 @@ class Progress:
         waiter: asyncio.Future[int] = loop.create_future()
         self._waiting[waiter] = wait
         try:
-            await self._look([waiter])
+            try:
+                await self._look([waiter])
+            except EventStoreError:
+                if not waiter.done():
+                    raise  # else the store has been closed meanwhile, which tells more
             if waiter.done():
                 return waiter.result()
             first = self._standings[projection].checkpoint
@@ -96,6 +100,8 @@ class Progress:
             raise too_late(wait, now, seconds=seconds, moved=now.checkpoint - first)
         finally:
             del self._waiting[waiter]
+            if not waiter.cancel() and not waiter.cancelled():
+                waiter.exception()  # it may have been told when the time was over
 
     async def _run(self) -> None:
         while True:
@@ -113,48 +119,58 @@ class Progress:
 
     async def _look(self, waiters: list[asyncio.Future[int]]) -> None:
         """Look at what these wait for, and settle what is decided."""
-        waiting = {w: self._waiting[w] for w in waiters if w in self._waiting and not w.done()}
+        waiting = [w for w in waiters if w in self._waiting and not w.done()]
         if not waiting:
             return
-        names = sorted({wait.projection for wait in waiting.values()})
+        await self._place(waiting)
+        waits = {w: self._waiting[w] for w in waiting if w in self._waiting}
+        names = sorted({wait.projection for wait in waits.values()})
+        streams = sorted({w.stream_name for w in waits.values() if w.stream_name is not None})
+        # In this order: what a checkpoint passes over is parked in the same transaction.
         standings = {
             row[0]: Standing.of(row) for row in await self._fetch("projection_standings", names)
         }
         self._standings.update(standings)
-        streams = sorted({w.stream_name for w in waiting.values() if w.stream_name is not None})
-        parked: dict[tuple[str, str], Parked] = {}
+        parked = {}
         if streams:
             parked = {
                 (row[0], row[1]): Parked(*row[1:])
                 for row in await self._fetch("projection_parked", names, streams)
             }
-            await self._place(waiting)
-        for waiter, wait in waiting.items():
+        for waiter, wait in waits.items():
             held = parked.get((wait.projection, wait.stream_name or ""))
             told = verdict(wait, standings.get(wait.projection), held)
             if isinstance(told, EventStoreError):
                 _fail(waiter, told)
             elif told is not None and not waiter.done():
                 waiter.set_result(told)
+            elif not wait.is_placed and wait.position is not None:
+                standing = standings[wait.projection]
+                if standing.checkpoint >= wait.position:
+                    self._woken.set()  # stored and applied since it was looked for
 
-    async def _place(self, waiting: dict[asyncio.Future[int], Wait]) -> None:
-        """Find the positions of events that were not known to be stored until now."""
-        unknown = [(w, wait) for w, wait in waiting.items() if wait.position is None]
+    async def _place(self, waiting: list[asyncio.Future[int]]) -> None:
+        """Find events that were not known to be stored until now."""
+        unknown = [(w, self._waiting[w]) for w in waiting if not self._waiting[w].is_placed]
         if not unknown:
             return
-        found = {
-            (row[0], row[1]): row[2]
-            for row in await self._fetch(
-                "positions_of",
-                [wait.stream_name for _, wait in unknown],
-                [wait.revision for _, wait in unknown],
-            )
-        }
+        revisions = [wait for _, wait in unknown if wait.of_stream]
+        rows = await self._fetch(
+            "places_of",
+            [wait.stream_name for wait in revisions],
+            [wait.revision for wait in revisions],
+            [wait.position for _, wait in unknown if not wait.of_stream],
+        )
+        by_revision = {(stream, revision): position for stream, revision, position in rows}
+        by_position = {position: (stream, revision) for stream, revision, position in rows}
         for waiter, wait in unknown:
-            position = found.get((wait.stream_name, wait.revision))
-            waiting[waiter] = wait._replace(position=position)
+            if wait.of_stream:
+                placed = wait._replace(position=by_revision.get((wait.stream_name, wait.revision)))
+            else:
+                stream, revision = by_position.get(wait.position, (None, None))
+                placed = wait._replace(stream_name=stream, revision=revision)
             if waiter in self._waiting:
-                self._waiting[waiter] = waiting[waiter]
+                self._waiting[waiter] = placed
 
 
 def _fail(waiter: asyncio.Future[int], error: EventStoreError) -> None:

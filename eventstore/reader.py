@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 import asyncpg
@@ -32,6 +32,9 @@ from eventstore.postgres.statements import statements
 
 PAGE = 1_000
 """Most events of one round trip."""
+_PATIENT: Final = frozenset({"projection_switch", "projection_compare"})
+"""Statements that take the time that they need: they wait by a limit of their own, or read whole
+tables."""
 OLDEST_MAJOR = 15
 """Oldest PostgreSQL that the schema works on."""
 
@@ -254,11 +257,14 @@ class LogReader:
         return self._pool
 
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
-        return await self._run(self._statements[name], args)
+        limit = 86_400.0 if name in _PATIENT else None  # None: that of the pool
+        return await self._run(self._statements[name], args, limit)
 
-    async def _run(self, statement: str, args: Sequence[Any]) -> list[asyncpg.Record]:
+    async def _run(
+        self, statement: str, args: Sequence[Any], limit: float | None = None
+    ) -> list[asyncpg.Record]:
         pool = self._pool_or_fail()
         try:
-            return await pool.fetch(statement, *args)
+            return await pool.fetch(statement, *args, timeout=limit)
         except Exception as error:
             raise translate(error) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -15,13 +14,13 @@ from eventstore.catalog import ProjectionCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.catalog import Question
-from eventstore.core.errors import EventStoreError, InvalidInput, Unavailable
+from eventstore.core.errors import EventStoreError, InvalidInput, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
-from eventstore.feed import Feed, Follower
+from eventstore.feed import PAGE, Feed, Follower
 from eventstore.postgres.errors import not_notified, translate
 from eventstore.postgres.lane import Lane
 from eventstore.postgres.listener import Listener
@@ -225,10 +224,18 @@ class EventStore(LogReader):
             watchers.remove(watch)
 
     def follower(
-        self, query: EventQuery | None = None, *, after: int = 0, epoch: int | None = None
+        self,
+        query: EventQuery | None = None,
+        *,
+        after: int = 0,
+        epoch: int | None = None,
+        page: int = PAGE,
     ) -> Follower:
-        """Plan to follow by hand: pages with a time limit, and a position that moves on."""
-        return Follower(self.start_following(), query, after=after, epoch=epoch)
+        """Plan to follow by hand: pages with a time limit, and a position that moves on.
+
+        `page` is how many events a page has at most (default 500).
+        """
+        return Follower(self.start_following(), query, after=after, epoch=epoch, page=page)
 
     def start_following(self) -> Feed:
         """Start to listen for appends elsewhere; the first follower does so otherwise."""
@@ -252,13 +259,17 @@ class EventStore(LogReader):
         return question.of_rows(await self._fetch(question.statement, *question.args))
 
     async def _look(self, query: TableQuery, timeout: float) -> TablePage:  # noqa: ASYNC109
-        deadline = time.monotonic() + timeout
-        while True:
-            page = await self._page_of(query)
-            if query.position is None or page.position >= query.position:
-                return page
-            left = max(0, deadline - time.monotonic())
-            await self.wait_for(query.projection, position=query.position, timeout=left)
+        if (position := query.position) is None:
+            return await self._page_of(query)
+        try:
+            await self.wait_for(query.projection, position=position, timeout=0)
+        except ProjectionBehind:
+            await self._page_of(query)  # what is asked wrongly is told before the wait
+            await self.wait_for(query.projection, position=position, timeout=timeout)
+        page = await self._page_of(query)
+        if page.position < position:  # another version serves since, and is behind
+            return await self._look(query, timeout)
+        return page
 
     async def _page_of(self, query: TableQuery) -> TablePage:
         steps = table_steps(query, schema=self.schema)

@@ -21,6 +21,7 @@ from eventstore.core.errors import (
     InvalidInput,
     NotFound,
     OutcomeUnknown,
+    ProjectionBehind,
     SchemaMismatch,
 )
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
@@ -279,14 +280,12 @@ class SyncEventStore:
             pause = min(0.05, pause * 1.5)
 
     def _standing(self, wait: Wait) -> tuple[Wait, Standing | None, Parked | None]:
+        wait = self._placed(wait)
         standings = self._fetch("projection_standings", [wait.projection])
         standing = Standing.of(standings[0]) if standings else None
         if wait.stream_name is None:
             return wait, standing, None
         parked = self._fetch("projection_parked", [wait.projection], [wait.stream_name])
-        if wait.position is None:
-            found = self._fetch("positions_of", [wait.stream_name], [wait.revision])
-            wait = wait._replace(position=found[0][2] if found else None)
         return wait, standing, Parked(*parked[0][1:]) if parked else None
 
     @property
@@ -298,13 +297,17 @@ class SyncEventStore:
         return question.of_rows(self._fetch(question.statement, *question.args))
 
     def _look(self, query: TableQuery, timeout: float) -> TablePage:
-        deadline = time.monotonic() + timeout
-        while True:
-            page = self._page_of(query)
-            if query.position is None or page.position >= query.position:
-                return page
-            left = max(0, deadline - time.monotonic())
-            self.wait_for(query.projection, position=query.position, timeout=left)
+        if (position := query.position) is None:
+            return self._page_of(query)
+        try:
+            self.wait_for(query.projection, position=position, timeout=0)
+        except ProjectionBehind:
+            self._page_of(query)  # what is asked wrongly is told before the wait
+            self.wait_for(query.projection, position=position, timeout=timeout)
+        page = self._page_of(query)
+        if page.position < position:  # another version serves since, and is behind
+            return self._look(query, timeout)
+        return page
 
     def _page_of(self, query: TableQuery) -> TablePage:
         steps = table_steps(query, schema=self.schema)
@@ -320,6 +323,18 @@ class SyncEventStore:
         except StopIteration as done:
             page: TablePage = done.value
             return page
+
+    def _placed(self, wait: Wait) -> Wait:
+        if wait.is_placed:
+            return wait
+        of_stream, at = ([], [wait.position]) if wait.position is not None else ([wait], [])
+        found = self._fetch(
+            "places_of", [w.stream_name for w in of_stream], [w.revision for w in of_stream], at
+        )
+        if not found:
+            return wait
+        stream_name, revision, position = found[0]
+        return wait._replace(stream_name=stream_name, revision=revision, position=position)
 
     def installed_revision(self) -> str | None:
         """Give the revision of the database's schema, None if there is no store."""

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from eventstore.core.columns import Key, Row
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import EventData, RecordedEvent, encode_event
 from eventstore.core.folding import Failure, Folded, Rows, fold, plan
-from eventstore.core.projection import Key, Projection, Row
+from eventstore.core.projection import Projection
 from eventstore.core.streams import check_stream_name
 
 if TYPE_CHECKING:

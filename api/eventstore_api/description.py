@@ -25,6 +25,8 @@ _MODELS: Final = (
     models.NewEvent,
     models.Page,
     models.Problem,
+    models.Rebuild,
+    models.Switch,
 )
 _BIG: Final = 2**63 - 1
 
@@ -75,8 +77,12 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
         if "{" in path:
             slugs |= {"not-found", "invalid-request", "projection-stopped", "stream-parked"}
+        if path.endswith(("/rebuild", "/switch", "/versions/{version}")):
+            slugs.add("projection-refused")
+        if "requestBody" in operation:
+            slugs |= {"limit-exceeded", "unsupported-media-type"}
     if "/tables/" in path:
-        slugs = slugs - {"stream-parked"} | {"position-not-reached", "limit-exceeded"}
+        slugs |= {"position-not-reached", "limit-exceeded"}
     if method == "post" and path in _hot_paths():
         slugs.add("not-found")  # the projection that is to be waited for
     if path == "/health/live":

@@ -195,8 +195,54 @@ class Projection(BaseModel):
     tables: list[str]
 
 
+class Switched(Projection):
+    """The version that serves now, and which one did until now."""
+
+    served_before: int
+
+
 class Projections(BaseModel):
     projections: list[Projection]
+
+
+class Rebuild(_Strict):
+    """Which version begins anew."""
+
+    version: Annotated[int, Field(ge=1, lt=2**31)]
+
+
+class Rebuilding(BaseModel):
+    projection: str
+    version: int
+    checkpoint: Literal[0]
+
+
+class Switch(_Strict):
+    """Which version serves from now on."""
+
+    version: Annotated[int, Field(ge=1, lt=2**31)]
+    even_if_behind: bool = Field(
+        False, description="As it is: readers may see older rows than before until it catches up"
+    )
+
+
+class TableComparison(BaseModel):
+    """A read table of a version beside that of the one that serves; null where one has none."""
+
+    table: str
+    columns: list[str] = Field(description="Those that both have: the checksums are of them")
+    serving_version: int
+    serving_checkpoint: int
+    serving_rows: int | None
+    serving_checksum: str | None
+    checkpoint: int
+    rows: int | None
+    checksum: str | None
+    is_equal: bool
+
+
+class Comparison(BaseModel):
+    tables: list[TableComparison]
 
 
 class ProjectionPosition(BaseModel):
@@ -226,7 +272,7 @@ class ParkedStream(BaseModel):
     stream: str
     revision: Revision
     position: Position
-    state: Literal["parked", "retrying"]
+    state: Literal["parked", "retrying", "stopped"]
     error: str
     attempts: int
     failed_at: datetime

@@ -107,16 +107,16 @@ _WORDS: Final[dict[str, ExpectedRevision]] = {
 def decode_events(body: bytes, limits: Limits) -> tuple[EncodedEvent, ...]:
     """Read one event object or an array of them. Raises 400, or 422 with the path of the fault."""
     if body.lstrip(b" \t\r\n")[:1] == b"[":
-        events = _decoded(_events, body)
+        events = decoded(_events, body)
         return tuple([_encoded(e, f"$[{n}]", limits) for n, e in enumerate(events)])
-    return (_encoded(_decoded(_event, body), "$", limits),)
+    return (_encoded(decoded(_event, body), "$", limits),)
 
 
 def decode_appends(
     body: bytes, limits: Limits
 ) -> tuple[list[EncodedAppend], AppendCondition | None]:
     """Read the body of POST /appends."""
-    request = _decoded(_appends, body)
+    request = decoded(_appends, body)
     encoded = []
     for n, append in enumerate(request.appends):
         path = f"$.appends[{n}]"
@@ -150,7 +150,8 @@ def _condition(condition: ConditionIn | None, limits: Limits) -> AppendCondition
     return AppendCondition(query, condition.after)
 
 
-def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Read a body. Raises 400 if it is not JSON, and 422 with the path of the fault."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as fault:

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from eventstore.cli.append import append
 from eventstore.cli.bench import bench
+from eventstore.cli.demo import demo
 from eventstore.cli.doctor import doctor
 from eventstore.cli.export import export
 from eventstore.cli.import_ import import_
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(worker)
+app.command()(demo)
 app.command()(append)
 app.command()(read)
 app.command()(tail)

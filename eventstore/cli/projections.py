@@ -11,6 +11,7 @@ import typer
 from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import harmless, out, write_json
 from eventstore.cli.projections_watch import NONE_YET, status_json, status_table, watch
+from eventstore.cli.rebuild import drop, rebuild, switch
 from eventstore.cli.target import Store, Target, opened
 
 if TYPE_CHECKING:
@@ -241,7 +242,8 @@ def wait(
         out().print(f"{name} is at position {reached}")
 
 
-projections_app.command()(watch)
+for command in (watch, rebuild, switch, drop):
+    projections_app.command()(command)
 
 
 def _on(target: Target, ask: Callable[[Store], Awaitable[T]]) -> T:

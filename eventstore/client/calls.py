@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import httpx
+import msgspec
 
 from eventstore.client.wire import (
     NDJSON,
@@ -192,10 +193,17 @@ def _behind(projection: str, facts: Mapping[str, Any]) -> ProjectionBehind:
 
 def asked(question: Question[T]) -> Call[T]:
     """Ask something of projections."""
+    headers = {} if question.seconds is None else _prefer(question.seconds)
+    content = None
+    if question.body is not None:
+        headers["content-type"] = "application/json"
+        content = msgspec.json.encode(question.body)
     return Call(
         method=question.method,
         path=question.path,
         params=question.params,
+        headers=headers,
+        content=content,
         read=lambda answer: question.of_body(json_object(answer.content)),
     )
 

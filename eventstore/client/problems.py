@@ -17,6 +17,7 @@ from eventstore.core.errors import (
     NotFound,
     OutcomeUnknown,
     ProjectionBehind,
+    ProjectionRefused,
     ProjectionStopped,
     RevisionConflict,
     SchemaMismatch,
@@ -67,6 +68,7 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
         facts["position"], facts["epoch"], facts["head"], facts["current_epoch"]
     ),
     "definition-changed": lambda _, facts: DefinitionChanged(facts["projection"], facts["version"]),
+    "projection-refused": lambda detail, _: ProjectionRefused(detail),
     "projection-stopped": lambda _, facts: ProjectionStopped(
         facts["projection"], facts["state"], facts["reason"]
     ),

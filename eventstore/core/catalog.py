@@ -52,6 +52,30 @@ class ParkedStream(NamedTuple):
     failed_at: datetime
 
 
+class TableComparison(NamedTuple):
+    """A read table of a version beside that of the version that serves, as of one moment.
+
+    The checksums are of the columns that both have (`columns`), whatever the order of the rows;
+    None where that version has no such table. Unless the checkpoints are the same, a difference
+    may be one of events that only one of them has applied.
+    """
+
+    table: str
+    columns: list[str]
+    serving_version: int
+    serving_checkpoint: int
+    serving_rows: int | None
+    serving_checksum: str | None
+    checkpoint: int
+    rows: int | None
+    checksum: str | None
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both hold the same in those columns."""
+        return (self.rows, self.checksum) == (self.serving_rows, self.serving_checksum)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question(Generic[T]):
     """A named statement and how its rows are read, and the same as a request and its body."""
@@ -62,6 +86,9 @@ class Question(Generic[T]):
     method: str = "GET"
     path: str
     params: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, object] | None = None
+    seconds: float | None = None
+    """How long the answer may take, if that is the caller's to say."""
     of_body: Callable[[Mapping[str, Any]], T]
 
 
@@ -196,6 +223,60 @@ def skip(projection: str, stream_name: str, version: int | None) -> Question[int
         path=f"{_path(projection)}/parked/{path_segment(stream_name)}/skip",
         params=_version(version),
         of_body=lambda body: int(body["skipped"]),
+    )
+
+
+def switch(projection: str, version: int, *, even_if_behind: bool, seconds: float) -> Question[int]:
+    """Let another version serve."""
+    return Question(
+        statement="projection_switch",
+        args=(projection, version, even_if_behind, seconds),
+        of_rows=lambda rows: int(rows[0][0]),
+        method="POST",
+        path=f"{_path(projection)}/switch",
+        body={"version": version, "even_if_behind": even_if_behind},
+        seconds=seconds,
+        of_body=lambda body: int(body["served_before"]),
+    )
+
+
+def drop(projection: str, version: int) -> Question[None]:
+    """Remove a version."""
+    return Question(
+        statement="projection_drop",
+        args=(projection, version),
+        of_rows=lambda _: None,
+        method="DELETE",
+        path=f"{_path(projection)}/versions/{version}",
+        of_body=lambda _: None,
+    )
+
+
+def rebuild(projection: str, version: int) -> Question[None]:
+    """Let a version begin anew."""
+    return Question(
+        statement="projection_rebuild",
+        args=(projection, version),
+        of_rows=lambda _: None,
+        method="POST",
+        path=f"{_path(projection)}/rebuild",
+        body={"version": version},
+        of_body=lambda _: None,
+    )
+
+
+def compare(projection: str, version: int) -> Question[list[TableComparison]]:
+    """Compare a version with the one that serves."""
+    fields = TableComparison._fields
+    return Question(
+        statement="projection_compare",
+        args=(projection, version),
+        of_rows=lambda rows: [TableComparison(*row) for row in rows],
+        path=f"{_path(projection)}/compare",
+        params=_version(version),
+        of_body=lambda body: [
+            TableComparison(**{name: table[name] for name in fields}) for table in body["tables"]
+        ],
     )
 
 

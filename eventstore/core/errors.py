@@ -185,6 +185,13 @@ class DefinitionChanged(EventStoreError):
         return {"projection": self.projection, "version": self.version}
 
 
+class ProjectionRefused(EventStoreError):
+    """The state of a projection refuses an operation on one of its versions; nothing was changed.
+
+    The text says what stands in the way, and what to do about it.
+    """
+
+
 class ProjectionStopped(EventStoreError):
     """The projection is paused or stopped, so waiting for it is in vain until it is resumed."""
 

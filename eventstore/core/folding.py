@@ -11,8 +11,10 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
+from eventstore.core.columns import Columns, Key, Row
+from eventstore.core.definition import OnFailure
 from eventstore.core.events import RecordedEvent
-from eventstore.core.projection import Fold, Key, OnFailure, Projection, Row
+from eventstore.core.projection import Fold, Projection
 
 Rows: TypeAlias = dict[str, dict[Key, Row | None]]
 """Rows by table and key; None for a key without a row."""
@@ -45,6 +47,7 @@ class Plan(NamedTuple):
     """A batch of events before its rows are known."""
 
     on_failure: OnFailure
+    columns: Mapping[str, Columns]
     steps: tuple[Step, ...]
     keys: dict[str, dict[Key, None]]
     """Keys by table, each once, in the order of the events."""
@@ -79,7 +82,7 @@ def plan(
             steps.append(Step(event, (), error))
         else:
             steps.append(Step(event, visits))
-    return Plan(projection.on_failure, tuple(steps), keys)
+    return Plan(projection.on_failure, projection.columns, tuple(steps), keys)
 
 
 def _visits(projection: Projection, event: RecordedEvent) -> tuple[Visit, ...]:
@@ -95,29 +98,6 @@ def _visits(projection: Projection, event: RecordedEvent) -> tuple[Visit, ...]:
                 lookups.append((name, lookup.columns.table, looked))
         visits.append(Visit(fold, key, tuple(lookups)))
     return tuple(visits)
-
-
-def respelt(plan: Plan, known: Mapping[str, Mapping[Key, Key]]) -> Plan:
-    """Give the plan with its keys as the database has them: two spellings of one are one row."""
-    if all(key == asked for keys in known.values() for asked, key in keys.items()):
-        return plan
-    steps = [
-        step._replace(
-            visits=tuple(
-                Visit(
-                    visit.fold,
-                    known[visit.fold.columns.table][visit.key],
-                    tuple((name, of, known[of][by]) for name, of, by in visit.lookups),
-                )
-                for visit in step.visits
-            )
-        )
-        for step in plan.steps
-    ]
-    keys = {
-        table: dict.fromkeys(known[table][key] for key in of) for table, of in plan.keys.items()
-    }
-    return Plan(plan.on_failure, tuple(steps), keys)
 
 
 def fold(plan: Plan, rows: Rows) -> Folded:
@@ -142,7 +122,11 @@ def fold(plan: Plan, rows: Rows) -> Folded:
             held.add(step.event.stream_name)
     return Folded(
         {
-            table: {key: row for key, row in new.items() if row != rows[table][key]}
+            table: {
+                key: row
+                for key, row in new.items()
+                if not plan.columns[table].same(row, rows[table][key])
+            }
             for table, new in changed.items()
         },
         tuple(failures),

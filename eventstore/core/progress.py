@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from eventstore.core.definition import is_projection_name
 from eventstore.core.errors import (
     EventStoreError,
     InvalidInput,
@@ -13,6 +14,7 @@ from eventstore.core.errors import (
     ProjectionStopped,
     StreamParked,
 )
+from eventstore.core.reads import END
 from eventstore.core.streams import check_stream_name, partition_of
 
 
@@ -49,37 +51,54 @@ class Parked(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """What somebody waits for: a position of the log, or of an event of one stream.
+    """What somebody waits for: a position of the log, or a revision of one stream.
 
-    `position` is None as long as the stream has no such revision.
+    As long as such an event is not known to be stored, either has only one of the two.
     """
 
     projection: str
     position: int | None
     stream_name: str | None = None
     revision: int | None = None
+    of_stream: bool = False
+    """Whether other streams are not waited for."""
 
     @property
     def name(self) -> str:
         """What it is called in a message."""
-        if self.stream_name is None:
-            return f"position {self.position}"
-        return f"revision {self.revision} of stream {self.stream_name!r}"
+        if self.of_stream:
+            return f"revision {self.revision} of stream {self.stream_name!r}"
+        return f"position {self.position}"
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the event is known to be stored."""
+        return self.position == 0 or (self.position is not None and self.stream_name is not None)
 
 
 def wait_of(
     projection: str, *, position: int | None, stream: str | None, revision: int | None
 ) -> Wait:
-    """Say what is waited for: a position, or a stream and a revision. Raises InvalidInput."""
+    """Say what is waited for: a position, or a stream and a revision.
+
+    Raises InvalidInput, and NotFound for what no projection can be called.
+    """
+    if not is_projection_name(projection):
+        raise no_projection(projection)
     if position is not None and stream is None and revision is None:
-        if position < 0:
-            raise InvalidInput(f"a position is 0 or more: {position}")
+        if not 0 <= position <= END:
+            raise InvalidInput(f"a position is 0 to {END}: {position}")
         return Wait(projection, position)
     if position is None and stream is not None and revision is not None:
-        if revision < 0:
-            raise InvalidInput(f"a revision is 0 or more: {revision}")
-        return Wait(projection, None, check_stream_name(stream), revision)
+        if not 0 <= revision <= END:
+            raise InvalidInput(f"a revision is 0 to {END}: {revision}")
+        return Wait(projection, None, check_stream_name(stream), revision, of_stream=True)
     raise InvalidInput("wait for a position, or for a stream and a revision")
+
+
+def no_projection(projection: str) -> NotFound:
+    """Give the error that there is no such projection."""
+    return NotFound(f"there is no projection {projection!r}")
 
 
 def verdict(
@@ -87,10 +106,10 @@ def verdict(
 ) -> int | EventStoreError | None:
     """Give the checkpoint if it is reached, the error if waiting is in vain, None to go on."""
     if standing is None:
-        return NotFound(f"there is no projection {wait.projection!r}")
+        return no_projection(wait.projection)
     is_held = parked is not None and wait.revision is not None and parked.revision <= wait.revision
     checkpoint = _checkpoint(wait, standing)
-    if wait.position is not None and checkpoint >= wait.position and not is_held:
+    if wait.is_placed and checkpoint >= (wait.position or 0) and not is_held:
         return checkpoint
     if parked is not None and is_held and not parked.is_retried:
         return StreamParked(wait.projection, parked.stream_name, parked.revision, parked.error)
@@ -111,6 +130,6 @@ def too_late(wait: Wait, standing: Standing, *, seconds: float, moved: int) -> P
 
 
 def _checkpoint(wait: Wait, standing: Standing) -> int:
-    if wait.stream_name is None:
+    if wait.stream_name is None or not wait.of_stream:
         return standing.checkpoint
     return standing.checkpoints[partition_of(wait.stream_name, len(standing.checkpoints))]

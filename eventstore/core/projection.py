@@ -1,74 +1,34 @@
-"""A projection: which events it takes, and how they become rows of its read tables.
+"""A projection as pure functions: how events become rows of its read tables.
 
-A definition is data and pure functions: it knows no database, so it is tested without one (see
-`eventstore.testing`). Read tables are SQLAlchemy Core tables, of which only names are used here.
+A definition knows no database, so it is tested without one (see `eventstore.testing`). Read tables
+are SQLAlchemy Core tables, of which only names and types are used here.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack
 
+from eventstore.core.columns import Columns, Row
+from eventstore.core.definition import Definition, Options
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
-from eventstore.core.query import EventQuery
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-Row: TypeAlias = dict[str, Any]
-"""A row of a read table: values by column name."""
-Key: TypeAlias = tuple[Any, ...]
-"""Values of a read table's primary key, in the order of its columns."""
 KeyOf: TypeAlias = Callable[[RecordedEvent], Any]
 """Gives the key of the row that an event concerns: a value, a tuple for several columns, or None
 if it concerns none."""
 Handler: TypeAlias = Callable[..., Row | None]
 """`(row, event, **lookups) -> row`: pure; None, given or returned, means that there is no row."""
-OnFailure: TypeAlias = Literal["park", "stop", "skip"]
+Execute: TypeAlias = Callable[[Any, RecordedEvent, Callable[["sa.Table"], str]], Awaitable[None]]
+"""`async (connection, event, name)`; `name(table)` is a read table's name in SQL."""
 
 H = TypeVar("H", bound=Handler)
-
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}").fullmatch
-
-
-class Columns:
-    """The names of a read table's columns, of its primary key apart."""
-
-    __slots__ = ("key", "table", "values")
-
-    def __init__(self, table: sa.Table) -> None:
-        self.table = table.name
-        self.key = tuple(column.name for column in table.primary_key.columns)
-        self.values = frozenset(column.name for column in table.columns) - set(self.key)
-        if not self.key:
-            raise InvalidInput(f"read table {table.name!r} needs a primary key")
-
-    def key_of(self, value: Any) -> Key | None:
-        """Give a key as a tuple, or raise InvalidInput if it does not fit."""
-        if value is None:
-            return None
-        key = value if isinstance(value, tuple) else (value,)
-        if len(key) != len(self.key) or None in key:
-            raise InvalidInput(f"the key of {self.table!r} is {self.key}, not {value!r}")
-        return key
-
-    def whole(self, key: Key, row: Mapping[str, Any]) -> Row:
-        """Give a row with its key and every column, or raise InvalidInput if it does not fit."""
-        if not isinstance(row, Mapping):
-            raise InvalidInput(f"a row of {self.table!r} is a dict or None, not {row!r:.60}")
-        whole: Row = dict(zip(self.key, key, strict=True))
-        for name, value in whole.items():
-            if row.get(name, value) != value:
-                raise InvalidInput(f"the row of {self.table!r} with key {key} has another {name}")
-        if unknown := row.keys() - self.values - whole.keys():
-            raise InvalidInput(f"{self.table!r} has no column {', '.join(sorted(unknown))}")
-        for name in self.values:
-            whole[name] = row.get(name)
-        return whole
+X = TypeVar("X", bound=Execute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,70 +50,14 @@ class Fold:
     handler: Handler
 
 
-class Projection:
-    """Read tables as folds of events. Every event that the query means is applied once, in order.
+class Projection(Definition):
+    """Read tables as folds of events. What it takes is told in `Definition`."""
 
-    `name` is a-z, 0-9 and _, at most 41 characters; a change of what the tables hold needs a new
-    `version` (default 1). The query is given whole or by its dimensions, as for `EventQuery`;
-    default: every event. `tables` are all read tables that it writes, each with a primary key.
-
-    `partitions` (default 1) is how many runners may share it, each with some of the streams; then
-    `keys_within_streams=True` has to promise that no row is ever concerned by two streams.
-
-    An event whose handler fails is kept from harming the others by `on_failure`: "park" (default)
-    holds back that stream in this projection until it is retried, "stop" stops the projection,
-    "skip" leaves the event out and records that. `deadline` (seconds, default 30) is for a batch.
-
-    Raises InvalidInput for a definition that does not fit together.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        version: int = 1,
-        query: EventQuery | None = None,
-        streams: Iterable[str] = (),
-        categories: Iterable[str] = (),
-        types: Iterable[str] = (),
-        tags: Iterable[str] = (),
-        tables: Iterable[sa.Table],
-        partitions: int = 1,
-        keys_within_streams: bool = False,
-        on_failure: OnFailure = "park",
-        deadline: float = 30.0,
-    ) -> None:
-        if not _NAME(name):
-            raise InvalidInput(f"a projection's name is a-z, 0-9 and _, at most 41: {name!r}")
-        if version < 1:
-            raise InvalidInput(f"{name}: a version is 1 or more: {version}")
-        if not 1 <= partitions <= 64:
-            raise InvalidInput(f"{name}: partitions are 1 to 64: {partitions}")
-        if partitions > 1 and not keys_within_streams:
-            raise InvalidInput(
-                f"{name}: two partitions must never write the same row; if no row is concerned by "
-                "two streams, say keys_within_streams=True"
-            )
-        if on_failure not in get_args(OnFailure):
-            raise InvalidInput(f"{name}: on_failure is park, stop or skip: {on_failure!r}")
-        by_dimension = EventQuery(streams=streams, categories=categories, types=types, tags=tags)
-        if query is not None and by_dimension:
-            raise InvalidInput(f"{name}: give a query or its dimensions, not both")
-        self.name = name
-        self.version = version
-        self.query = by_dimension if query is None else query
-        self.tables = tuple(tables)
-        self.partitions = partitions
-        self.on_failure = on_failure
-        self.deadline = deadline
-        self.columns: Final = {table.name: Columns(table) for table in self.tables}
-        if len(self.columns) != len(self.tables) or not self.tables:
-            raise InvalidInput(f"{name}: at least one read table is needed, each with its own name")
+    def __init__(self, name: str, **options: Unpack[Options]) -> None:
+        super().__init__(name, **options)
         self._folds: list[Fold] = []
         self._by_type: dict[str, tuple[Fold, ...]] = {}
-
-    def __repr__(self) -> str:
-        return f"<Projection {self.name} version {self.version}>"
+        self._executes: list[tuple[frozenset[str], Execute]] = []
 
     @property
     def folds(self) -> tuple[Fold, ...]:
@@ -172,13 +76,18 @@ class Projection:
 
         It is called as `(row, event)` for each event of `types` (default: all) with a key, with
         the row as a dict of its own, or None, and gives the new row, or None to remove it. A row
-        is whole: a column that is left out is NULL. It does no I/O and reads no clock.
+        is whole: a column that is left out is NULL. It does no I/O and reads no clock. Values may
+        be given as text where a column is of another type; they are seen as the table has them.
+        CHECK and UNIQUE constraints hold for rows as a batch leaves them.
 
         `lookups` are rows of this projection's tables that the handler sees under these names, as
         they are at that event: `{"customer": (customers, lambda event: event.data["customer"])}`.
         """
         made = {name: Lookup(self._columns_of(of), by) for name, (of, by) in lookups.items()}
         columns, only = self._columns_of(table), frozenset(types)
+
+        if self._executes:
+            raise InvalidInput(f"{self.name}: a projection folds or executes, not both")
 
         def register(handler: H) -> H:
             self._folds.append(Fold(columns, key, only, made, handler))
@@ -194,6 +103,36 @@ class Projection:
             found = tuple(f for f in self._folds if not f.types or event_type in f.types)
             self._by_type[event_type] = found
         return found
+
+    def execute(self, *, types: Iterable[str] = ()) -> Callable[[X], X]:
+        """Make the decorated coroutine function what an event does, event by event: for what no
+        fold can say.
+
+        It is called as `(connection, event, name)` for each event of `types` (default: all) with
+        an asyncpg connection, in the transaction of the batch, in which each event has a savepoint
+        of its own. It writes this projection's tables only, under the name that `name(table)`
+        gives: that of a version that is being built is another one. `deadline` is for each event.
+
+        Prefer `fold`: it is many times faster, and tested without a database.
+        """
+        if self._folds:
+            raise InvalidInput(f"{self.name}: a projection folds or executes, not both")
+        only = frozenset(types)
+
+        def register(handler: X) -> X:
+            self._executes.append((only, handler))
+            return handler
+
+        return register
+
+    @property
+    def is_executed(self) -> bool:
+        """Whether events are applied by `execute`."""
+        return bool(self._executes)
+
+    def executes_of(self, event_type: str) -> list[Execute]:
+        """Give what an event of this type executes, in order."""
+        return [handler for types, handler in self._executes if not types or event_type in types]
 
     def _columns_of(self, table: sa.Table) -> Columns:
         try:

@@ -10,6 +10,7 @@ from eventstore.core.errors import (
     EventStoreError,
     InvalidInput,
     NotFound,
+    ProjectionRefused,
     SchemaMismatch,
     Unavailable,
     refusal_from,
@@ -20,6 +21,7 @@ LOCK_TIMEOUT: Final = "55P03"
 _READ_ONLY: Final = "25006"
 _QUEUE_FULL: Final = "54000"
 _NO_PROJECTION: Final = "ST008"
+_REFUSED_PROJECTION: Final = "ST010"
 _FORGOTTEN: Final = {"26000", "42P05"}  # a prepared statement that is not there, or is already
 _MISSING: Final = {"3F000", "42P01", "42883"}
 _LOST: Final = {"InterfaceError", "OperationalError", "InternalClientError"}
@@ -74,6 +76,8 @@ def translate(error: BaseException) -> EventStoreError:
         return refusal_from(sqlstate, json.loads(_detail(error) or "{}"))
     if sqlstate == _NO_PROJECTION:
         return NotFound(text)
+    if sqlstate == _REFUSED_PROJECTION:
+        return ProjectionRefused(f"{text} ({_hint(error)})")
     if sqlstate in _MISSING:
         return SchemaMismatch(
             f"the event store's tables are not there ({text}); run: eventstore migrate"
@@ -127,6 +131,14 @@ def _sqlstate(error: BaseException) -> str | None:
 
 
 def _detail(error: BaseException) -> str | None:
+    return _said(error, "detail")
+
+
+def _hint(error: BaseException) -> str | None:
+    return _said(error, "hint")
+
+
+def _said(error: BaseException, what: str) -> str | None:
     diag = getattr(error, "diag", None)  # psycopg
-    detail = getattr(error, "detail", None) if diag is None else diag.message_detail  # asyncpg
-    return detail if isinstance(detail, str) else None
+    text = getattr(error, what, None) if diag is None else getattr(diag, f"message_{what}", None)
+    return text if isinstance(text, str) else None

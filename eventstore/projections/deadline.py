@@ -5,23 +5,36 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 _Job = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+
+
+GRACE: Final = 0.05
+"""Seconds for which a thread that took too long is watched before it is broken off."""
 
 
 class DeadlineExceeded(Exception):
     """A handler took longer than its projection's deadline."""
 
 
+class HandlerExit(Exception):
+    """A handler would have ended the process, as `sys.exit` does."""
+
+
+class _BrokenOff(BaseException):
+    """Thrown into a thread that takes too long: no handler takes it for an exception of its own."""
+
+
 class TimedThread:
     """A thread that runs one function at a time. One that takes too long is broken off.
 
-    Python code is broken off at its next instruction; what waits in C (a driver, a regular
-    expression) is left behind in its thread, which does not keep the process from ending.
+    Python code that runs is broken off at its next instruction. A thread that waits (for a lock,
+    a line, a sleep) is left behind; it does not keep the process from ending.
     """
 
     def __init__(self, name: str) -> None:
@@ -59,10 +72,29 @@ class TimedThread:
         thread, self._thread = self._thread, None
         self.close()  # should it come back after all
         self._jobs = SimpleQueue()
-        if thread is not None and thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(DeadlineExceeded)
-            )
+        if thread is not None:
+            used = _cpu_time(thread)
+            asyncio.get_running_loop().call_later(GRACE, _break_off, thread, used)
+
+
+def _cpu_time(thread: threading.Thread) -> float | None:
+    """Seconds for which a thread has run; None if it has ended, or where that is not told."""
+    if thread.ident is None or not thread.is_alive() or not hasattr(time, "pthread_getcpuclockid"):
+        return None
+    return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+
+
+def _break_off(thread: threading.Thread, used: float | None) -> None:
+    """Throw into a thread if it has run since.
+
+    One that waits is left alone: CPython 3.11 keeps every thread on its slow path for as long as
+    something thrown has not arrived, and hangs under a tracer (as coverage's, or a debugger's).
+    """
+    now = _cpu_time(thread)
+    if thread.ident is not None and now is not None and used is not None and now > used:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(_BrokenOff)
+        )
 
 
 def _work(jobs: SimpleQueue[_Job | None]) -> None:
@@ -73,8 +105,10 @@ def _work(jobs: SimpleQueue[_Job | None]) -> None:
                 result, error = function(), None
             except Exception as raised:  # noqa: BLE001 - given to whoever asked
                 result, error = None, raised
+            except (SystemExit, KeyboardInterrupt) as raised:
+                result, error = None, HandlerExit(f"it raised {raised!r}")
             loop.call_soon_threadsafe(_settle, answer, result, error)
-    except (DeadlineExceeded, RuntimeError):
+    except (_BrokenOff, RuntimeError):
         return  # broken off, or the loop has been closed meanwhile
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 import asyncpg
 
+from eventstore.core.definition import Definition
 from eventstore.core.errors import DefinitionChanged
-from eventstore.core.projection import Projection
 from eventstore.postgres.errors import translate
 from eventstore.postgres.statements import statements
 from eventstore.projections.connection import Connection
+from eventstore.projections.fingerprint import fingerprint
 from eventstore.projections.tables import ReadTable
 
 
-async def register(connection: Connection, projection: Projection, *, schema: str) -> bool:
+async def register(connection: Connection, projection: Definition, *, schema: str) -> bool:
     """Make a version known and create its tables; tell whether it was new.
 
     All or nothing, and safe to call from any number of workers at once. Raises DefinitionChanged
@@ -54,16 +52,9 @@ async def register(connection: Connection, projection: Projection, *, schema: st
     return is_new
 
 
-def read_tables(projection: Projection, *, schema: str) -> list[ReadTable]:
+def read_tables(projection: Definition, *, schema: str) -> list[ReadTable]:
     """Give the tables of a projection as they are in a store's database."""
     return [
         ReadTable(table, schema=f"{schema}_read", version=projection.version)
         for table in projection.tables
     ]
-
-
-def fingerprint(projection: Projection) -> str:
-    """Tell definitions apart: what the tables hold depends on all this, and on the handlers."""
-    tables = {t.name: t.ddl(serving=True) for t in read_tables(projection, schema="eventstore")}
-    facts = {"query": projection.query.to_json(), "tables": tables, "of": projection.partitions}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from eventstore.core.columns import Key
 from eventstore.core.folding import Rows
-from eventstore.core.projection import Key
 from eventstore.projections.connection import Connection
+from eventstore.projections.faults import RowFault
 from eventstore.projections.tables import ReadTable
-
-
-class RowFault(Exception):
-    """The database, or the way to it, refuses what some event of a batch makes of a row."""
-
-    def __init__(self, cause: Exception) -> None:
-        self.cause = cause
 
 
 class RowStore:
@@ -26,24 +20,22 @@ class RowStore:
 
     async def load(
         self, connection: Connection, keys: Mapping[str, Iterable[Key]], *, serving: bool
-    ) -> tuple[Rows, dict[str, dict[Key, Key]]]:
-        """Give the rows with these keys, by table, and each key as the database has it.
+    ) -> Rows:
+        """Give the rows with these keys, by table: one statement a table.
 
-        One statement a table. Raises RowFault for a key that cannot be sent.
+        Raises RowFault for a key that cannot be sent.
         """
         rows: Rows = {}
-        known: dict[str, dict[Key, Key]] = {}
         for name, wanted in keys.items():
-            rows[name], known[name] = {}, {}
+            rows[name] = {}
             if asked := list(wanted):
                 table = self._tables[name]
                 with _encoding():
                     text = table.encode_keys(asked)
                 records = await connection.fetch(table.statements(serving=serving).load, text)
-                for number, key, row in map(table.decode, records):
-                    known[name][asked[number]] = key
-                    rows[name][key] = row
-        return rows, known
+                for number, row in map(table.decode, records):
+                    rows[name][asked[number]] = row
+        return rows
 
     async def store(self, connection: Connection, rows: Rows, *, serving: bool) -> None:
         """Write rows, and remove the keys without one: two statements a table.

@@ -1,39 +1,54 @@
-"""Running one partition of a projection: read what comes, write it in batches, for ever."""
+"""Running one partition of a projection: take what comes, write it in batches, for ever."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Final, TypeVar
 
 import asyncpg
 
 from eventstore.core.backoff import delays
-from eventstore.core.errors import HistoryRewound, Unavailable
+from eventstore.core.definition import Definition
+from eventstore.core.errors import HistoryRewound
 from eventstore.core.events import RecordedEvent
 from eventstore.core.query import EventQuery
-from eventstore.core.streams import partition_of
-from eventstore.feed import Follower
-from eventstore.projections.connection import Connection
-from eventstore.projections.writer import LeaseLost, Place, Stopped, Writer
+from eventstore.core.sql_projection import SqlProjection
+from eventstore.projections.batch import Batch
+from eventstore.projections.connection import FAILURES, Connection
+from eventstore.projections.faults import RowFault
+from eventstore.projections.intake import Intake, intake_of
+from eventstore.projections.writer import LeaseLost, Stopped, Writer
 from eventstore.store import EventStore
 
 logger: Final = logging.getLogger("eventstore.projections")
 
-IDLE: Final = 0.1
-"""Seconds until a checkpoint moves over events that are not the projection's."""
 CAUTIOUS: Final = 3
 """Crashes at one checkpoint after which events are tried one by one, to find which one it is."""
-GIVEN_UP: Final = 6
-"""Crashes at one checkpoint after which the next event is not tried any more."""
+MOST_TRIES: Final = 3
+"""How often an event, or a parked stream, is tried that seems to end its process."""
 HELD_PAGE: Final = 500
 """Events of a parked stream that are tried again in one transaction."""
+
+NEAR: Final = 1_000
+"""Events behind the head from which on appends may wait for an inline projection to come there."""
+LOOK: Final = 1.0
+"""Seconds between looks at whether appends still apply an inline projection."""
+
+T = TypeVar("T")
 
 
 class Crashed(Exception):
     """Handling an event has ended the process, again and again."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{MOST_TRIES} workers ended without a word while they tried this event")
+
+
+class _Stopping(Exception):
+    """The runner is to end, and the database does not answer."""
 
 
 class Runner:
@@ -44,7 +59,6 @@ class Runner:
         store: EventStore,
         pool: asyncpg.Pool[asyncpg.Record],
         writer: Writer,
-        place: Place,
         *,
         checkpoint: int,
         epoch: int,
@@ -56,155 +70,182 @@ class Runner:
         `crashes` counts owners of this partition that ended without a word at `checkpoint`;
         `on_moved` is told of every checkpoint that is written.
         """
-        self.place = place
+        self.place = writer.place
         self.checkpoint = checkpoint
         self._store = store
         self._pool = pool
         self._writer = writer
-        self._projection = writer.projection
+        self._projection: Definition = writer.projection
         self._epoch = epoch
         self._crashes = crashes
         self._on_moved = on_moved
-        self._stopping = False
+        self._stopped = asyncio.Event()
         self._to_retry: dict[str, int] = {}
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """End after the batch that is under way."""
-        self._stopping = True
+        self._stopped.set()
 
     def retry(self, stream_name: str, position: int) -> None:
         """Try a parked stream again, from the event at this position, after the present batch."""
         self._to_retry[stream_name] = position
 
     async def run(self) -> None:
-        """Run. Ends quietly when stopped, fenced off, or where the policy says stop."""
+        """Run. Ends quietly when stopped, fenced off, or where the policy says stop.
+
+        What it cannot deal with stops the projection, with its reason, until somebody resumes it.
+        """
         try:
-            follower = self._store.follower(
-                self._projection.query, after=self.checkpoint, epoch=self._epoch
+            intake = intake_of(
+                self._store,
+                self._projection,
+                self.place.partition,
+                after=self.checkpoint,
+                epoch=self._epoch,
+                interrupted=lambda: self._stopping or bool(self._to_retry),
             )
-            async with follower:
-                await self._run(follower)
+            async with intake:
+                await self._run(intake)
         except LeaseLost as lost:
             logger.warning("%s", lost)
         except Stopped:
             return  # told where it happened
-        except (HistoryRewound, asyncpg.PostgresError) as error:
+        except _Stopping:
+            logger.warning("%r ends without the database's answer", self._projection)
+        except (HistoryRewound, RowFault, asyncpg.PostgresError) as error:
+            await self._cannot_go_on(error)
+        except Exception as error:  # a fault of ours: it would only come again
+            logger.exception("%r: unexpected", self._projection)
             await self._cannot_go_on(error)
         finally:
             self._writer.close()
 
-    async def _run(self, follower: Follower) -> None:
-        reading = asyncio.ensure_future(self._read(follower))
+    async def _run(self, intake: Intake) -> None:
+        await self._leave_to_appends()
+        reading = asyncio.ensure_future(intake.next())
         try:
-            while not self._stopping:
-                events, position = await reading
+            while not self._stopping and not intake.closed:
+                batch = await reading
                 # The next batch is read while this one is written.
-                reading = asyncio.ensure_future(self._read(follower))
-                if position > self.checkpoint:
-                    await self._write(events, position)
+                reading = asyncio.ensure_future(intake.next())
+                if batch.upto > self.checkpoint:
+                    await self._write(batch)
                 while self._to_retry and not self._stopping:
                     await self._retry(*self._to_retry.popitem())
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _read(self, follower: Follower) -> tuple[list[RecordedEvent], int]:
-        waits = delays()
-        before = follower.position
-        while True:
-            try:
-                events = await follower.next(IDLE)
-            except Unavailable as error:
-                if self._stopping:
-                    return [], before
-                logger.warning("%r cannot read the log: %s", self._projection, error)
-                await asyncio.sleep(next(waits))
-                continue
-            if follower.closed:
-                self._stopping = True
-            if events or follower.position > before or self._stopping or self._to_retry:
-                return self._mine(events), follower.position
-
-    def _mine(self, events: list[RecordedEvent]) -> list[RecordedEvent]:
-        count, mine = self._projection.partitions, self.place.partition
-        if count == 1:
-            return events
-        return [event for event in events if partition_of(event.stream_name, count) == mine]
-
-    async def _write(self, events: Sequence[RecordedEvent], position: int) -> None:
-        waits = delays()
-        while True:
-            try:
-                async with self._pool.acquire() as connection:
-                    if events and self._crashes >= CAUTIOUS:
-                        await self._write_one_by_one(connection, events)
-                    await self._writer.write(connection, self.place, events, position)
-                self.checkpoint = position
-                self._on_moved(position)
-                return
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                if self._stopping:
-                    return
-                await self._wait(error, next(waits))
-
-    async def _write_one_by_one(
-        self, connection: Connection, events: Sequence[RecordedEvent]
-    ) -> None:
-        """Let a crash stand beside the event that causes it; give that up when it goes on."""
-        if self._crashes >= GIVEN_UP:
-            reason = Crashed(f"{self._crashes} workers ended without a word at this event")
-            await self._writer.refuse(connection, self.place, events[0], reason)
-        for event in events:
-            await self._writer.write(connection, self.place, [event], event.position)
+    async def _write(self, batch: Batch) -> None:
+        if batch.events and self._crashes >= CAUTIOUS:
+            await self._write_one_by_one(batch)
+        await self._persistently(lambda connection: self._writer.write(connection, batch))
         self._crashes = 0
+        self.checkpoint = batch.upto
+        self._on_moved(batch.upto)
+        await self._leave_to_appends()
+
+    async def _leave_to_appends(self) -> None:
+        """Let appends apply an inline projection once it is near the head; then look at times."""
+        if not (isinstance(self._projection, SqlProjection) and self._projection.inline):
+            return
+        if not self._writer.is_inline:
+            head = (await self._store.head()).position
+            if head - self.checkpoint > NEAR:
+                return
+            with contextlib.suppress(RowFault):  # it is met again, and found, in a batch
+                await self._persistently(self._attach)
+        if self._writer.is_inline:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self._stopped.wait()
+
+    async def _attach(self, connection: Connection) -> None:
+        with contextlib.suppress(asyncpg.LockNotAvailableError):  # an append takes long
+            await self._writer.attach(connection)
+
+    async def _write_one_by_one(self, batch: Batch) -> None:
+        """Let a crash stand beside the event that causes it; give that one up when it goes on."""
+        after = batch.after
+        for event in batch.events or ():
+            one = Batch(after, event.position, [event])
+            after = event.position
+
+            async def attempt(connection: Connection, one: Batch = one) -> None:
+                if await self._writer.count_try(connection, one.upto) > MOST_TRIES:
+                    await self._writer.refuse(connection, one, Crashed())
+                else:
+                    await self._writer.write(connection, one)
+
+            await self._persistently(attempt)
 
     async def _retry(self, stream_name: str, position: int) -> None:
         """Go on in a stream from the event that failed, up to the checkpoint."""
         held = EventQuery(streams=[stream_name])
         scan = self._store.read(held, after=position - 1, before=self.checkpoint + 1)
-        waits = delays()
-        async with contextlib.aclosing(_chunks(scan, self._projection.query)) as chunks:
-            async for events, then in chunks:
-                while True:
-                    try:
-                        async with self._pool.acquire() as connection:
-                            failed = await self._writer.retry(
-                                connection,
-                                self.place,
-                                stream_name,
-                                events,
-                                self.checkpoint,
-                                then,
-                            )
-                        break
-                    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                        if self._stopping:
-                            return
-                        await self._wait(error, next(waits))
+        async with contextlib.aclosing(_chunks(scan, self._projection.query, stream_name)) as all_:
+            async for batch in all_:
+
+                async def attempt(connection: Connection, batch: Batch = batch) -> bool:
+                    tries = await self._writer.count_retry(connection, stream_name)
+                    if tries > MOST_TRIES and batch.events:
+                        one = Batch(
+                            batch.after, batch.upto, batch.events[:1], stream_name, batch.then
+                        )
+                        await self._writer.refuse_retried(
+                            connection, one, self.checkpoint, Crashed()
+                        )
+                        return True
+                    return bool(await self._writer.retry(connection, batch, self.checkpoint))
+
+                failed = await self._persistently(attempt)
                 self._on_moved(self.checkpoint)
-                if failed is not None:
+                if failed and self._projection.on_failure != "skip":
                     return
 
-    async def _wait(self, error: Exception, seconds: float) -> None:
-        """Wait for what passes; raise what does not, as a table that is gone."""
-        if str(getattr(error, "sqlstate", "")).startswith("42"):
-            raise error
-        logger.warning("%r: trying again in %.1f s: %s", self._projection, seconds, error)
-        await asyncio.sleep(seconds)
+    async def _persistently(self, act: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do something on a connection, again until what passes has passed."""
+        waits = delays()
+        while True:
+            try:
+                async with self._pool.acquire() as connection:
+                    return await act(connection)
+            except FAILURES as error:
+                if str(getattr(error, "sqlstate", "")).startswith("42"):
+                    raise  # as a table that is gone: it does not pass
+                if self._stopping:
+                    raise _Stopping from error
+                seconds = next(waits)
+                logger.warning("%r: trying again in %.1f s: %s", self._projection, seconds, error)
+            await asyncio.sleep(seconds)
 
     async def _cannot_go_on(self, error: Exception) -> None:
-        async with self._pool.acquire() as connection:
-            await self._writer.stop(connection, f"{type(error).__name__}: {error}")
+        cause = error.cause if isinstance(error, RowFault) else error
+        reason = f"{type(cause).__name__}: {cause}"
+        with contextlib.suppress(LeaseLost, _Stopping):
+            await self._persistently(lambda connection: self._writer.stop(connection, reason))
 
 
-async def _chunks(events: Any, query: EventQuery) -> Any:
-    """Give events that the query means in lists, each with the event that comes after it."""
+async def _chunks(
+    events: AsyncIterator[RecordedEvent], query: EventQuery, stream_name: str
+) -> AsyncGenerator[Batch, None]:
+    """Give a stream's events that the query means in batches, the last one with none to come."""
     chunk: list[RecordedEvent] = []
+
+    def batch(then: RecordedEvent | None) -> Batch:
+        after = chunk[0].position - 1 if chunk else 0
+        upto = chunk[-1].position if chunk else 0
+        return Batch(after, upto, chunk, stream_name, then)
+
     async for event in events:
         if not query.matches(event):
             continue
         if len(chunk) == HELD_PAGE:
-            yield chunk, event
+            yield batch(event)
             chunk = []
         chunk.append(event)
-    yield chunk, None
+    yield batch(None)

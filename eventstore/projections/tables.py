@@ -18,8 +18,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import quoted_name
 
+from eventstore.core.columns import Key, Row
 from eventstore.core.errors import InvalidInput
-from eventstore.core.projection import Key, Row
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 _MOST_NAME: Final = 45
@@ -80,7 +80,6 @@ class ReadTable:
         name = self._table.name if serving else self._table.name + self._suffix
         clone = self._table.to_metadata(sa.MetaData(), schema=self._schema, name=name)
         base = self._table.name + self._suffix
-        base = self._table.name + self._suffix
         clone.primary_key.name = quoted_name(f"{base}_pkey", None)
         for column in clone.columns:
             column.autoincrement = False
@@ -107,12 +106,10 @@ class ReadTable:
         JSON does not have."""
         return _json_text([self._encodable(row) for row in rows])
 
-    def decode(self, record: asyncpg.Record) -> tuple[int, Key, Row | None]:
-        """Read a record of `load`: the key's number, the key as PostgreSQL has it, and the row."""
-        key = tuple([record[f"k{i}"] for i in range(len(self._key))])
-        if not record["found"]:
-            return record["n"], key, None
-        return record["n"], key, {name: record[f"c{i}"] for i, name in enumerate(self._columns)}
+    def decode(self, record: asyncpg.Record) -> tuple[int, Row | None]:
+        """Read a record of `load`: the key's number, and the row."""
+        number, found, *values = record
+        return number, dict(zip(self._columns, values, strict=True)) if found else None
 
     def _encodable(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         changed: Row = {}
@@ -137,8 +134,8 @@ class ReadTable:
         change = ", ".join(f"{name} = excluded.{name}" for name in values)
         return Statements(
             load=(
-                f"SELECT k.*, t.{_quoted(self._key[0])} IS NOT NULL AS found, "
-                + ", ".join(f"t.{_quoted(name)} AS c{i}" for i, name in enumerate(self._columns))
+                f"SELECT k.n, t.{_quoted(self._key[0])} IS NOT NULL, "
+                + ", ".join(f"t.{_quoted(name)}" for name in self._columns)
                 + f" FROM json_to_recordset($1::text::json) AS k(n integer, {keys})"
                 f" LEFT JOIN {table} AS t ON {on}"
             ),

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import asyncpg
 
-from eventstore.core.projection import Projection
+from eventstore.core.definition import Definition
 from eventstore.core.streams import partition_of
 from eventstore.postgres.connection import Connection
 from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.statements import statements
 from eventstore.progress import progress_channel
-from eventstore.projections.connection import read_json_as_values
+from eventstore.projections.connection import FAILURES, read_json_as_values
 from eventstore.projections.registry import register
 from eventstore.projections.runner import Runner
 from eventstore.projections.writer import Place, Writer
@@ -40,7 +41,7 @@ class Worker:
     """
 
     def __init__(
-        self, store: EventStore, projections: Iterable[Projection], *, dsn: str, name: str = ""
+        self, store: EventStore, projections: Iterable[Definition], *, dsn: str, name: str = ""
     ) -> None:
         self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._store = store
@@ -101,7 +102,7 @@ class Share:
         self,
         store: EventStore,
         pool: asyncpg.Pool[asyncpg.Record],
-        projection: Projection,
+        projection: Definition,
         *,
         owner: str,
         on_moved: Callable[[int], None],
@@ -113,56 +114,60 @@ class Share:
         self._on_moved = on_moved
         self._sql = statements(store.schema)
         self._running: dict[int, tuple[Runner, asyncio.Task[None]]] = {}
+        self._holds = False
 
     def __str__(self) -> str:
         return self._projection.name
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Hold a share until told to stop; then end in order."""
-        while not stopping.is_set():
-            try:
-                await self._beat()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                logger.warning("%s: no heartbeat: %s", self, error)
-            try:
-                async with asyncio.timeout(BEAT):
-                    await stopping.wait()
-            except TimeoutError:
-                continue
-        await self._end(list(self._running))
-        await self._release(None)
+        try:
+            while not stopping.is_set():
+                try:
+                    await self._beat()
+                except FAILURES as error:
+                    logger.warning("%s: no heartbeat: %s", self, error or type(error).__name__)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT):
+                        await stopping.wait()
+            for runner, _ in self._running.values():
+                runner.stop()
+            if tasks := [task for _, task in self._running.values()]:
+                await asyncio.wait(tasks)
+            await self._release(None)
+        finally:
+            for _, task in self._running.values():
+                task.cancel()
+            await asyncio.gather(
+                *(task for _, task in self._running.values()), return_exceptions=True
+            )
 
     async def _beat(self) -> None:
+        self._forget_ended()
         rows = await self._fetch("projection_lease", self._owner, LEASE)
         held = {row["partition"]: row for row in rows}
-        lost = [
-            partition
-            for partition, (runner, task) in self._running.items()
-            if task.done()
-            or partition not in held
-            or held[partition]["lease"] != runner.place.lease
-        ]
-        was_running = bool(self._running)
-        await self._end(lost)
-        if not held and was_running:
-            await self._release(None)  # paused: that is no crash
-            return
+        for partition, (runner, _) in self._running.items():
+            row = held.get(partition)
+            if row is None or row["lease"] != runner.place.lease or row["surplus"]:
+                runner.stop()  # its batch goes on, and nobody waits for it here
         for partition, row in held.items():
+            if partition in self._running:
+                continue
             if row["surplus"]:
-                await self._end([partition])
                 await self._release(partition)
-            elif partition not in self._running and partition not in lost:
-                self._start(row)  # what was lost begins at the next beat, from what it has written
+            else:
+                self._start(row)
+        if self._holds and not held and not self._running:
+            await self._release(None)  # paused: that is no crash
+        self._holds = bool(held or self._running)
         await self._retry()
 
     def _start(self, row: Any) -> None:
         place = Place(row["partition"], row["lease"])
-        writer = Writer(self._projection, schema=self._store.schema)
         runner = Runner(
             self._store,
             self._pool,
-            writer,
-            place,
+            Writer(self._projection, schema=self._store.schema, place=place),
             checkpoint=row["checkpoint"],
             epoch=row["epoch"],
             crashes=row["crashes"],
@@ -172,12 +177,11 @@ class Share:
         self._running[place.partition] = runner, task
         logger.info("%s: partition %d goes on after %d", self, place.partition, row["checkpoint"])
 
-    async def _end(self, partitions: Sequence[int]) -> None:
-        ending = [self._running.pop(p) for p in partitions if p in self._running]
-        for runner, _ in ending:
-            runner.stop()
-        for _, task in ending:
-            await asyncio.wait([task])
+    def _forget_ended(self) -> None:
+        for partition, (_, task) in list(self._running.items()):
+            if not task.done():
+                continue
+            del self._running[partition]
             if not task.cancelled() and (error := task.exception()) is not None:
                 logger.error("%s: runner ended: %r", self, error, exc_info=error)
 
@@ -191,10 +195,14 @@ class Share:
     async def _release(self, partition: int | None) -> None:
         try:
             await self._fetch("projection_release", self._owner, partition)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except FAILURES as error:
             logger.warning("%s: leases run out instead of being given back: %s", self, error)
 
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
         return await self._pool.fetch(
-            self._sql[name], self._projection.name, self._projection.version, *args
+            self._sql[name],
+            self._projection.name,
+            self._projection.version,
+            *args,
+            timeout=LEASE / 2,  # TimeoutError, which is an OSError
         )

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from eventstore.core.definition import Definition
 from eventstore.core.errors import EventStoreError
 from eventstore.core.events import RecordedEvent
-from eventstore.core.folding import Failure, Folded, fold, plan, respelt
-from eventstore.core.projection import Projection
+from eventstore.core.folding import Failure
 from eventstore.postgres.statements import statements
+from eventstore.projections.batch import Batch
 from eventstore.projections.connection import Connection
-from eventstore.projections.deadline import DeadlineExceeded, TimedThread
-from eventstore.projections.registry import read_tables
-from eventstore.projections.rows import RowFault, RowStore
+from eventstore.projections.effects import SqlEffect, Start, effect_of
+from eventstore.projections.faults import RowFault, is_of_a_row
 
 logger: Final = logging.getLogger("eventstore.projections")
 
-_OF_A_ROW: Final = ("21", "22", "23", "54")
-"""SQLSTATE classes that a row causes (cardinality, data, integrity, limits of an index): all others
-pass, or concern everybody."""
+Attempt = Callable[[Batch, Exception | None], Awaitable[list[Failure]]]
+"""Applies a batch, or, with a reason, treats its only event as failed for it."""
+_STATES: Final = {"park": "parked", "stop": "stopped", "skip": "skipped"}
 
 
 class LeaseLost(EventStoreError):
@@ -42,192 +42,185 @@ class Place(NamedTuple):
 
 
 class Writer:
-    """Applies batches of one projection to its read tables, in the schema `<schema>_read`."""
+    """Applies the batches of one partition of a projection.
 
-    def __init__(self, projection: Projection, *, schema: str) -> None:
+    Every method raises LeaseLost when another runner has the partition, and the driver's error for
+    what has nothing to do with the events: then nothing was written since the last batch that went
+    through, and the same call again goes on from there.
+    """
+
+    def __init__(self, projection: Definition, *, schema: str, place: Place) -> None:
         self.projection = projection
-        self._rows = RowStore(read_tables(projection, schema=schema))
+        self.place = place
+        self.is_inline = False
+        """Whether appends were found to apply it themselves."""
+        self._effect = effect_of(projection, schema=schema, partition=place.partition)
         self._sql = statements(schema)
-        self._thread = TimedThread(f"projection {projection.name}")
 
     def close(self) -> None:
-        """Let go of the thread that runs the handlers."""
-        self._thread.close()
+        """Let go of what runs the handlers."""
+        self._effect.close()
 
-    async def write(
-        self,
-        connection: Connection,
-        place: Place,
-        events: Sequence[RecordedEvent],
-        checkpoint: int,
-    ) -> list[Failure]:
-        """Apply a batch that ends at `checkpoint`, and what failed of it as the policy says.
+    async def write(self, connection: Connection, batch: Batch) -> list[Failure]:
+        """Apply a batch, and what failed of it as the policy says.
 
-        Events that are applied already are passed over. Raises LeaseLost, Stopped, or the
-        driver's error for what has nothing to do with the events: then nothing was written since
-        the last batch that went through, and the same call again goes on from there.
+        Events that are applied already are passed over. Raises Stopped where the policy says so.
         """
-        try:
-            return await self._transaction(connection, place, events, checkpoint)
-        except RowFault as fault:
-            if len(events) == 1:
-                refused = Failure(events[0], fault.cause)
-                return await self._transaction(connection, place, events, checkpoint, refused)
-        # One of them does what the database refuses: in halves it comes to stand alone.
-        middle = len(events) // 2
-        first, second = events[:middle], events[middle:]
-        return [
-            *await self.write(connection, place, first, first[-1].position),
-            *await self.write(connection, place, second, checkpoint),
-        ]
+        return await _in_halves(batch, lambda part, why: self._write(connection, part, why))
 
-    async def retry(
-        self,
-        connection: Connection,
-        place: Place,
-        stream_name: str,
-        events: Sequence[RecordedEvent],
-        checkpoint: int,
-        then: RecordedEvent | None = None,
-    ) -> Failure | None:
-        """Apply what a stream that is to be retried has held back; `then` is what is still to come.
+    async def retry(self, connection: Connection, batch: Batch, checkpoint: int) -> list[Failure]:
+        """Apply what a stream that is to be retried has held back, up to `checkpoint`.
 
-        They are in order, and all that there are up to `checkpoint`; those that are applied already
-        are passed over, and nothing is done if the checkpoint has moved. Without `then` the stream
-        is free again. Gives the failure where it is parked anew. Raises as `write`.
+        Events that are applied already are passed over, and nothing is done if the checkpoint has
+        moved. If nothing comes after the batch, the stream is free again.
         """
-        try:
-            return await self._retry(connection, place, stream_name, events, checkpoint, then)
-        except RowFault as fault:
-            if len(events) == 1:
-                refused = Failure(events[0], fault.cause)
-                return await self._retry(
-                    connection, place, stream_name, events, checkpoint, then, refused
-                )
-        middle = len(events) // 2
-        first, second = events[:middle], events[middle:]
-        return await self.retry(
-            connection, place, stream_name, first, checkpoint, second[0]
-        ) or await self.retry(connection, place, stream_name, second, checkpoint, then)
+        return await _in_halves(
+            batch, lambda part, why: self._retry(connection, part, checkpoint, why)
+        )
 
-    async def refuse(
-        self, connection: Connection, place: Place, event: RecordedEvent, reason: Exception
+    async def attach(self, connection: Connection) -> None:
+        """Come to the head while appends wait, and leave what comes after it to them."""
+        assert isinstance(self._effect, SqlEffect)  # noqa: S101 - only such are inline
+        with _translating():
+            async with connection.transaction():
+                start = await self._begin(connection, None)
+                if not start.inline:
+                    head: int = await connection.fetchval(self._sql["projection_attach"])
+                    await self._effect.apply(connection, start, Batch(start.checkpoint, head, None))
+                    await self._checkpoint(connection, head)
+                    await self._effect.make_inline(connection, serving=start.serving)
+                    await connection.execute(self._sql["projection_inline"], *self._who)
+        self.is_inline = True
+
+    async def refuse(self, connection: Connection, batch: Batch, reason: Exception) -> None:
+        """Treat the batch's only event as one that failed, without trying it."""
+        await self._write(connection, batch, reason)
+
+    async def refuse_retried(
+        self, connection: Connection, batch: Batch, checkpoint: int, reason: Exception
     ) -> None:
-        """Treat an event as one that failed, without trying it. Raises as `write`."""
-        failure = Failure(event, reason)
-        await self._transaction(connection, place, [event], event.position, failure)
+        """Hold a stream that was to be retried back again, without trying it."""
+        await self._retry(connection, batch, checkpoint, reason)
+
+    async def count_try(self, connection: Connection, position: int) -> int:
+        """Count, for good, that this event is about to be tried; give how often it has been."""
+        with _translating():
+            tries: int = await connection.fetchval(
+                self._sql["projection_try"], *self._who, *self.place, position
+            )
+        return tries
+
+    async def count_retry(self, connection: Connection, stream_name: str) -> int:
+        """Count the same of a stream that is retried; 0 if it is not to be."""
+        tries: int | None = await connection.fetchval(
+            self._sql["projection_retry_counted"], *self._who, stream_name
+        )
+        return tries or 0
 
     async def stop(self, connection: Connection, reason: str) -> None:
         """Stop the projection, on every worker, until somebody resumes it."""
-        logger.error("%s: stopped: %s", self.projection, reason)
-        await connection.execute(
-            self._sql["projection_stop"], self.projection.name, self.projection.version, reason
-        )
+        with _translating():
+            async with connection.transaction():
+                await self._begin(connection, [])
+                await self._stop(connection, reason)
 
-    async def _transaction(
-        self,
-        connection: Connection,
-        place: Place,
-        events: Sequence[RecordedEvent],
-        checkpoint: int,
-        refused: Failure | None = None,
+    @property
+    def _who(self) -> tuple[str, int]:
+        return self.projection.name, self.projection.version
+
+    async def _write(
+        self, connection: Connection, batch: Batch, refused: Exception | None
     ) -> list[Failure]:
         stopped: Failure | None = None
         with _translating():
             async with connection.transaction():
-                start = await self._begin(connection, place, events)
-                ahead = [event for event in events if event.position > start.checkpoint]
-                folded = await self._fold(connection, start, ahead, refused)
-                for failure in folded.failures:
+                streams = None
+                if batch.events is not None:
+                    streams = list({event.stream_name for event in batch.events})
+                start = await self._begin(connection, streams)
+                self.is_inline = start.inline
+                if start.inline:
+                    return []
+                ahead = batch.beyond(start.checkpoint)
+                failures = await self._apply(connection, start, ahead, refused)
+                upto = ahead.upto
+                for failure in failures:
+                    await self._record(connection, failure)
                     if self.projection.on_failure == "stop":
-                        stopped, checkpoint = failure, failure.event.position - 1
-                        await self.stop(connection, _told(failure))
-                    else:
-                        await self._record(connection, failure)
-                await self._checkpoint(connection, place, max(checkpoint, start.checkpoint))
+                        stopped, upto = failure, failure.event.position - 1
+                        await self._stop(connection, _told(failure))
+                await self._checkpoint(connection, upto)
         if stopped is not None:
             raise Stopped(_told(stopped)) from stopped.error
-        return list(folded.failures)
+        return failures
 
     async def _retry(
-        self,
-        connection: Connection,
-        place: Place,
-        stream_name: str,
-        events: Sequence[RecordedEvent],
-        checkpoint: int,
-        then: RecordedEvent | None,
-        refused: Failure | None = None,
-    ) -> Failure | None:
+        self, connection: Connection, batch: Batch, checkpoint: int, refused: Exception | None
+    ) -> list[Failure]:
+        then = batch.then
         with _translating():
             async with connection.transaction():
-                start = await self._begin(connection, place, ())
+                start = await self._begin(connection, [])
                 waits_at: int | None = await connection.fetchval(
-                    self._sql["projection_retried_from"],
-                    self.projection.name,
-                    self.projection.version,
-                    stream_name,
+                    self._sql["projection_retried_from"], *self._who, batch.stream_name
                 )
                 if (
                     start.checkpoint != checkpoint
                     or waits_at is None
-                    or (events and waits_at < events[0].position)
+                    or (batch.events and waits_at < batch.events[0].position)
                     or (then is not None and then.position <= waits_at)
                 ):
-                    return None  # asked for twice and done meanwhile, or read too early
-                events = [event for event in events if event.position >= waits_at]
-                folded = await self._fold(connection, start, events, refused)
-                for failure in folded.failures:
+                    return []  # asked for twice and done meanwhile, or read too early
+                ahead = batch.beyond(waits_at - 1)
+                failures = await self._apply(connection, start, ahead, refused)
+                for failure in failures:
                     await self._record(connection, failure)
-                if folded.failures and self.projection.on_failure != "skip":
-                    return folded.failures[0]
+                if failures and self.projection.on_failure != "skip":
+                    return failures
                 if then is not None:
                     await self._mark(connection, then, "retrying", "being tried again")
                 else:
                     await connection.execute(
-                        self._sql["projection_unpark"],
-                        self.projection.name,
-                        self.projection.version,
-                        stream_name,
+                        self._sql["projection_unpark"], *self._who, batch.stream_name
                     )
-        return None
+        return failures
 
-    async def _begin(
-        self, connection: Connection, place: Place, events: Sequence[RecordedEvent]
-    ) -> _Start:
-        streams = list({event.stream_name for event in events})
+    async def _begin(self, connection: Connection, streams: list[str] | None) -> Start:
         row = await connection.fetchrow(
-            self._sql["projection_begin"],
-            self.projection.name,
-            self.projection.version,
-            place.partition,
-            place.lease,
-            streams,
+            self._sql["projection_begin"], *self._who, *self.place, streams
         )
         assert row is not None  # noqa: S101 - the function gives one row or raises
-        return _Start(row[0], row[1], frozenset(row[2]))
+        return Start(row[0], row[1], frozenset(row[2]), frozenset(row[3]), row[4])
 
-    async def _fold(
-        self,
-        connection: Connection,
-        start: _Start,
-        events: Sequence[RecordedEvent],
-        refused: Failure | None,
-    ) -> Folded:
-        """Fold the events and write the rows, or, if the only one is `refused`, do not."""
-        if refused is not None:
-            return Folded({}, (refused,) if events and not start.held else ())
-        planned = await self._thread.run(
-            self.projection.deadline, lambda: plan(self.projection, events, start.held)
+    async def _apply(
+        self, connection: Connection, start: Start, batch: Batch, refused: Exception | None
+    ) -> list[Failure]:
+        """Apply a batch, or, if its only event is refused, do not."""
+        if refused is None:
+            return await self._effect.apply(connection, start, batch)
+        event = await self._only_event(connection, batch)
+        if event is None:
+            raise RowFault(refused)
+        if event.stream_name in start.held or event.position in start.skipped:
+            return []
+        return [Failure(event, refused)]
+
+    async def _only_event(self, connection: Connection, batch: Batch) -> RecordedEvent | None:
+        if batch.events is not None:
+            return batch.events[0] if batch.events else None
+        row = await connection.fetchrow(self._sql["projection_event"], batch.upto)
+        if row is None:
+            return None
+        event = RecordedEvent(*row)
+        return event if self.projection.query.matches(event) else None
+
+    async def _checkpoint(self, connection: Connection, position: int) -> None:
+        await connection.execute(
+            self._sql["projection_checkpoint"], *self._who, *self.place, position
         )
-        rows, known = await self._rows.load(connection, planned.keys, serving=start.serving)
-        respelled = respelt(planned, known)
-        folded = await self._thread.run(self.projection.deadline, lambda: fold(respelled, rows))
-        await self._rows.store(connection, folded.rows, serving=start.serving)
-        return folded
 
     async def _record(self, connection: Connection, failure: Failure) -> None:
-        state = "skipped" if self.projection.on_failure == "skip" else "parked"
+        state = _STATES[self.projection.on_failure]
         logger.error("%s: %s: %s", self.projection, state, _told(failure))
         await self._mark(connection, failure.event, state, _reason(failure.error))
 
@@ -236,8 +229,7 @@ class Writer:
     ) -> None:
         await connection.execute(
             self._sql["projection_fail"],
-            self.projection.name,
-            self.projection.version,
+            *self._who,
             event.stream_name,
             event.revision,
             event.position,
@@ -245,39 +237,36 @@ class Writer:
             reason,
         )
 
-    async def _checkpoint(self, connection: Connection, place: Place, position: int) -> None:
-        await connection.execute(
-            self._sql["projection_checkpoint"],
-            self.projection.name,
-            self.projection.version,
-            place.partition,
-            place.lease,
-            position,
-        )
+    async def _stop(self, connection: Connection, reason: str) -> None:
+        logger.error("%s: stopped: %s", self.projection, reason)
+        await connection.execute(self._sql["projection_stop"], *self._who, reason)
 
 
-class _Start(NamedTuple):
-    checkpoint: int
-    serving: bool
-    held: frozenset[str]
+async def _in_halves(batch: Batch, attempt: Attempt) -> list[Failure]:
+    """Apply a batch; if one of its events does what the database refuses, in ever smaller parts."""
+    try:
+        return await attempt(batch, None)
+    except RowFault as fault:
+        if batch.is_single:
+            return await attempt(batch, fault.cause)
+    first, second = batch.halves()
+    return [*await _in_halves(first, attempt), *await _in_halves(second, attempt)]
 
 
 @contextmanager
 def _translating() -> Iterator[None]:
     try:
         yield
-    except DeadlineExceeded as error:
-        raise RowFault(error) from error
     except asyncpg.PostgresError as error:
         if error.sqlstate == "ST006":
             raise LeaseLost(str(error)) from error
-        if str(error.sqlstate)[:2] in _OF_A_ROW:
+        if is_of_a_row(error):
             raise RowFault(error) from error
         raise
 
 
 def _told(failure: Failure) -> str:
-    event = failure.event
+    event: Any = failure.event
     return (
         f"event {event.event_type} of stream {event.stream_name!r} at position {event.position}: "
         f"{_reason(failure.error)}"
@@ -285,4 +274,6 @@ def _told(failure: Failure) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:2_000]
+    # A text of PostgreSQL's has neither.
+    told = f"{type(error).__name__}: {error}".replace("\0", "").encode("utf-8", "replace")
+    return told.decode()[:2_000]

@@ -10,6 +10,7 @@ COMMENT ON COLUMN eventstore.projection_versions.partitions IS 'Into how many th
 COMMENT ON COLUMN eventstore.projection_versions.serving IS 'Whether its tables have the plain names';
 COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by an operator) or stopped (by a failure: see reason)';
 COMMENT ON COLUMN eventstore.projection_versions.reason IS 'Why it is stopped';
+COMMENT ON COLUMN eventstore.projection_versions.inline IS 'Whether appends apply it now, in their own transactions';
 COMMENT ON COLUMN eventstore.projection_versions.created_at IS 'When it was first run';
 
 COMMENT ON TABLE eventstore.projection_partitions IS 'How far each partition is, and who may write it';
@@ -21,7 +22,9 @@ COMMENT ON COLUMN eventstore.projection_partitions.epoch IS 'The log''s epoch th
 COMMENT ON COLUMN eventstore.projection_partitions.lease IS 'Counts its owners: whoever has an older number writes nothing';
 COMMENT ON COLUMN eventstore.projection_partitions.owner IS 'The worker that runs it';
 COMMENT ON COLUMN eventstore.projection_partitions.leased_until IS 'When another worker may take it over';
-COMMENT ON COLUMN eventstore.projection_partitions.crashes IS 'Owners that ended without a word since the checkpoint last moved';
+COMMENT ON COLUMN eventstore.projection_partitions.crashes IS 'Owners that ended without a word, with events to apply, since the checkpoint last moved';
+COMMENT ON COLUMN eventstore.projection_partitions.tried IS 'Position of the event that is tried alone, to find out whether it ends its worker';
+COMMENT ON COLUMN eventstore.projection_partitions.tries IS 'How often that was begun, counted before';
 COMMENT ON COLUMN eventstore.projection_partitions.moved_at IS 'When the checkpoint last moved';
 
 COMMENT ON TABLE eventstore.projection_workers IS 'Workers that would run a projection: its partitions are shared out among them';
@@ -36,9 +39,10 @@ COMMENT ON COLUMN eventstore.projection_failures.version IS 'Its version';
 COMMENT ON COLUMN eventstore.projection_failures.stream_name IS 'Stream of the event';
 COMMENT ON COLUMN eventstore.projection_failures.revision IS 'Revision of the event';
 COMMENT ON COLUMN eventstore.projection_failures.position IS 'Position of the event';
-COMMENT ON COLUMN eventstore.projection_failures.state IS 'parked: the stream waits here; retrying: about to be tried again; skipped: left out for good';
+COMMENT ON COLUMN eventstore.projection_failures.state IS 'parked: the stream waits here; retrying: about to be tried again; stopped: the projection waits here; skipped: left out for good';
 COMMENT ON COLUMN eventstore.projection_failures.error IS 'What its handler or the database said';
 COMMENT ON COLUMN eventstore.projection_failures.attempts IS 'How often it was tried';
+COMMENT ON COLUMN eventstore.projection_failures.tries IS 'How often a retry was begun since it was asked for, counted before';
 COMMENT ON COLUMN eventstore.projection_failures.failed_at IS 'When it failed last';
 
 COMMENT ON VIEW eventstore.projection_status IS 'What every projection does and how far it is';
@@ -56,6 +60,7 @@ COMMENT ON COLUMN eventstore.projection_status.leased_partitions IS 'How many of
 COMMENT ON COLUMN eventstore.projection_status.parked_streams IS 'Streams that wait behind an event that failed: see projection_failures';
 COMMENT ON COLUMN eventstore.projection_status.skipped_events IS 'Events left out for good';
 COMMENT ON COLUMN eventstore.projection_status.moved_at IS 'When a checkpoint last moved';
+COMMENT ON COLUMN eventstore.projection_status.inline IS 'Whether appends apply it, so that it is never behind';
 COMMENT ON COLUMN eventstore.projection_status.tables IS 'Its read tables, in schema eventstore_read';
 
 COMMENT ON VIEW eventstore.projection_positions IS 'How far each projection is in each stream; for one stream: SELECT eventstore.projection_position(projection, stream_name)';
@@ -70,6 +75,12 @@ COMMENT ON FUNCTION eventstore.projection_register_v1 IS 'For workers: make a ve
 COMMENT ON FUNCTION eventstore.projection_lease_v1 IS 'For workers: heartbeat; renews and takes leases of partitions';
 COMMENT ON FUNCTION eventstore.projection_release_v1 IS 'For workers: give leases back';
 COMMENT ON FUNCTION eventstore.projection_begin_v1 IS 'For workers: first statement of a batch';
+COMMENT ON FUNCTION eventstore.apply_inline IS 'Trigger: runs inline projections';
+COMMENT ON TRIGGER events_inline ON eventstore.events IS 'Runs inline projections, if there are any, within the append';
+COMMENT ON FUNCTION eventstore.projection_attach_v1 IS 'For workers: let appends wait while an inline projection comes to the head';
+COMMENT ON FUNCTION eventstore.projection_inline_v1 IS 'For workers: from now on appends apply this projection';
+COMMENT ON FUNCTION eventstore.projection_try_v1 IS 'For workers: an event that may end its worker is about to be tried';
+COMMENT ON FUNCTION eventstore.projection_retry_v1 IS 'For workers: a parked stream is about to be tried again';
 COMMENT ON FUNCTION eventstore.projection_checkpoint_v1 IS 'For workers: last statement of a batch';
 COMMENT ON FUNCTION eventstore.projection_fail_v1 IS 'For workers: an event could not be applied';
 COMMENT ON FUNCTION eventstore.projection_unpark_v1 IS 'For workers: a parked stream is up to date again';
@@ -80,5 +91,15 @@ COMMENT ON FUNCTION eventstore.retry_parked IS 'Try a parked stream again: SELEC
 COMMENT ON FUNCTION eventstore.skip_parked IS 'Leave out the event on which a parked stream waits: SELECT eventstore.skip_parked(''orders'', ''order-1'')';
 COMMENT ON FUNCTION eventstore.projection_position IS 'Highest revision of a stream that a projection has applied: SELECT eventstore.projection_position(''orders'', ''order-1'')';
 COMMENT ON FUNCTION eventstore.check_projection_runs IS 'Part of wait_for: refuses a wait that would be in vain';
+COMMENT ON FUNCTION eventstore.check_not_parked IS 'Part of wait_for: refuses a wait for a stream that is parked';
 COMMENT ON FUNCTION eventstore.wait_for(text, bigint, interval) IS 'Wait until a projection has applied a position: SELECT eventstore.wait_for(''orders'', 1200, ''2 s'')';
 COMMENT ON FUNCTION eventstore.wait_for(text, text, bigint, interval) IS 'Wait until a projection has applied a revision of a stream: SELECT eventstore.wait_for(''orders'', ''order-1'', 7, ''2 s'')';
+COMMENT ON FUNCTION eventstore.freeze_projection IS 'Part of switch, drop and rebuild: no batch of a version goes on until the transaction ends';
+COMMENT ON FUNCTION eventstore.read_table_names IS 'The names that the read tables of a version have now';
+COMMENT ON FUNCTION eventstore.lock_read_tables IS 'Part of switch, drop and rebuild: keeps readers away from read tables until the transaction ends';
+COMMENT ON FUNCTION eventstore.switch_gap IS 'Part of switch_projection: how far a version is behind the one that serves';
+COMMENT ON FUNCTION eventstore.switch_projection IS 'Let another version serve under the plain names: SELECT eventstore.switch_projection(''orders'', 2); gives the version that did';
+COMMENT ON FUNCTION eventstore.drop_projection IS 'Remove a version that does not serve, with its tables: SELECT eventstore.drop_projection(''orders'', 1)';
+COMMENT ON FUNCTION eventstore.rebuild_projection IS 'Let a version that does not serve begin anew with the first event: SELECT eventstore.rebuild_projection(''orders'', 2)';
+COMMENT ON FUNCTION eventstore.read_table_sum IS 'Part of compare_projection: rows and checksum of a read table';
+COMMENT ON FUNCTION eventstore.compare_projection IS 'Rows and checksums of a version beside the one that serves: SELECT * FROM eventstore.compare_projection(''orders'', 2)';

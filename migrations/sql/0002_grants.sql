@@ -6,17 +6,24 @@ GRANT SELECT ON eventstore.projection_versions, eventstore.projection_partitions
 REVOKE ALL ON FUNCTION
     eventstore.partition_of, eventstore.projection_register_v1, eventstore.projection_lease_v1,
     eventstore.projection_release_v1, eventstore.projection_begin_v1, eventstore.projection_checkpoint_v1,
+    eventstore.projection_try_v1, eventstore.projection_retry_v1, eventstore.projection_attach_v1,
+    eventstore.projection_inline_v1,
     eventstore.projection_fail_v1, eventstore.projection_unpark_v1, eventstore.projection_stop_v1,
     eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked,
-    eventstore.projection_position, eventstore.check_projection_runs,
-    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval)
+    eventstore.projection_position, eventstore.check_projection_runs, eventstore.check_not_parked,
+    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval),
+    eventstore.freeze_projection, eventstore.read_table_names, eventstore.lock_read_tables, eventstore.switch_gap,
+    eventstore.switch_projection, eventstore.drop_projection, eventstore.rebuild_projection,
+    eventstore.read_table_sum, eventstore.compare_projection, eventstore.apply_inline
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-    eventstore.partition_of, eventstore.projection_position, eventstore.check_projection_runs,
-    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval)
+    eventstore.partition_of, eventstore.projection_position, eventstore.check_projection_runs, eventstore.check_not_parked,
+    eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval),
+    eventstore.compare_projection
     TO eventstore_writer, eventstore_reader, eventstore_worker;
 GRANT EXECUTE ON FUNCTION
-    eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked
+    eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked,
+    eventstore.switch_projection, eventstore.drop_projection, eventstore.rebuild_projection
     TO eventstore_writer, eventstore_worker;
 GRANT EXECUTE ON FUNCTION
     eventstore.projection_register_v1, eventstore.projection_lease_v1, eventstore.projection_release_v1,

@@ -11,6 +11,7 @@ CREATE TABLE eventstore.projection_versions (
     state       text             NOT NULL DEFAULT 'running'
         CHECK (state IN ('running', 'paused', 'stopped')),
     reason      text,
+    inline      boolean          NOT NULL DEFAULT false,
     created_at  timestamptz      NOT NULL DEFAULT now(),
     PRIMARY KEY (projection, version)
 );
@@ -28,6 +29,8 @@ CREATE TABLE eventstore.projection_partitions (
     owner        text,
     leased_until timestamptz,
     crashes      integer          NOT NULL DEFAULT 0,
+    tried        bigint,
+    tries        integer          NOT NULL DEFAULT 0,
     moved_at     timestamptz,
     PRIMARY KEY (projection, version, partition),
     FOREIGN KEY (projection, version) REFERENCES eventstore.projection_versions ON DELETE CASCADE
@@ -44,16 +47,17 @@ CREATE TABLE eventstore.projection_workers (
 );
 
 -- Events that could not be applied. parked: the stream waits here, from this event on. retrying:
--- somebody asked for another try. skipped: left out for good.
+-- somebody asked for another try. stopped: the projection waits here. skipped: left out for good.
 CREATE TABLE eventstore.projection_failures (
     projection  text COLLATE "C" NOT NULL,
     version     integer          NOT NULL,
     stream_name text COLLATE "C" NOT NULL,
     revision    bigint           NOT NULL,
     position    bigint           NOT NULL,
-    state       text             NOT NULL CHECK (state IN ('parked', 'retrying', 'skipped')),
+    state       text             NOT NULL CHECK (state IN ('parked', 'retrying', 'stopped', 'skipped')),
     error       text             NOT NULL,
     attempts    integer          NOT NULL DEFAULT 1,
+    tries       integer          NOT NULL DEFAULT 0,
     failed_at   timestamptz      NOT NULL DEFAULT now(),
     PRIMARY KEY (projection, version, position),
     FOREIGN KEY (projection, version) REFERENCES eventstore.projection_versions ON DELETE CASCADE

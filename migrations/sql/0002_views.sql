@@ -3,7 +3,7 @@ CREATE VIEW eventstore.projection_status AS
 SELECT v.projection,
        v.version,
        v.serving,
-       CASE WHEN v.state = 'running' AND p.owners = 0 THEN 'waiting' ELSE v.state END AS state,
+       CASE WHEN v.state = 'running' AND p.owners = 0 AND NOT v.inline THEN 'waiting' ELSE v.state END AS state,
        v.reason,
        p.checkpoint,
        h.head,
@@ -19,7 +19,8 @@ SELECT v.projection,
        (SELECT count(*) FROM eventstore.projection_failures AS f
          WHERE f.projection = v.projection AND f.version = v.version AND f.state = 'skipped') AS skipped_events,
        p.moved_at,
-       v.tables
+       v.tables,
+       v.inline
   FROM eventstore.projection_versions AS v
  CROSS JOIN LATERAL (
         SELECT min(p.checkpoint) AS checkpoint, max(p.moved_at) AS moved_at,

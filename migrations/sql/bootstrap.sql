@@ -18,6 +18,7 @@ BEGIN
                     USING ERRCODE = 'insufficient_privilege',
                           HINT = 'let an administrator run: CREATE ROLE eventstore_owner NOLOGIN; CREATE ROLE eventstore_writer NOLOGIN; '
                                  'CREATE ROLE eventstore_reader NOLOGIN; CREATE ROLE eventstore_worker NOLOGIN; '
+                                 'GRANT eventstore_worker TO eventstore_owner; '
                                  'and GRANT eventstore_owner to the user that migrates';
         END;
     END LOOP;
@@ -37,6 +38,19 @@ BEGIN
                           HINT = format('let an administrator run: GRANT eventstore_owner TO %I', current_user);
             END;
     END;
+    -- Read tables are the workers'; the owner's functions rename and drop them.
+    IF NOT pg_catalog.pg_has_role('eventstore_owner', 'eventstore_worker', 'USAGE') THEN
+        BEGIN
+            GRANT eventstore_worker TO eventstore_owner;
+        EXCEPTION
+            WHEN unique_violation THEN
+                NULL;
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION 'role eventstore_owner is not a member of role eventstore_worker'
+                    USING ERRCODE = 'insufficient_privilege',
+                          HINT = 'let an administrator run: GRANT eventstore_worker TO eventstore_owner';
+        END;
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'eventstore') THEN
         CREATE SCHEMA eventstore AUTHORIZATION eventstore_owner;
     END IF;

@@ -294,6 +294,46 @@ ALTER FUNCTION eventstore.append_v1(_append_request integer[], _append_stream te
 COMMENT ON FUNCTION eventstore.append_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) IS 'Append a batch of requests, each stored as a whole or not at all: what the service and the libraries call. Arrays in, one row for each append out';
 
 --
+-- Name: apply_inline(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.apply_inline() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    _of   record;
+    _done bigint;
+    _head bigint;
+BEGIN
+    FOR _of IN SELECT v.projection, v.version FROM eventstore.projection_versions AS v
+                WHERE v.inline ORDER BY v.projection, v.version
+    LOOP
+        SELECT p.checkpoint INTO _done FROM eventstore.projection_partitions AS p
+         WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
+           FOR NO KEY UPDATE;
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM eventstore.projection_versions AS v
+             WHERE v.projection = _of.projection AND v.version = _of.version AND v.inline);
+        SELECT max(e.position) INTO _head FROM eventstore.events AS e;
+        EXECUTE format('SELECT eventstore_read.%I($1, $2)', _of.projection || '__inline_v' || _of.version)
+          USING _done, _head;
+        UPDATE eventstore.projection_partitions AS p SET checkpoint = _head, moved_at = clock_timestamp()
+         WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
+           AND p.checkpoint < _head;
+    END LOOP;
+    RETURN NULL;
+END $_$;
+
+ALTER FUNCTION eventstore.apply_inline() OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION apply_inline(); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.apply_inline() IS 'Trigger: runs inline projections';
+
+--
 -- Name: begin_epoch(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -318,6 +358,38 @@ ALTER FUNCTION eventstore.begin_epoch() OWNER TO eventstore_owner;
 --
 
 COMMENT ON FUNCTION eventstore.begin_epoch() IS 'For the owner, after a restore from an older backup: positions that clients remember from before are refused from now on';
+
+--
+-- Name: check_not_parked(text, text, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _failed eventstore.projection_failures;
+BEGIN
+    SELECT f.* INTO _failed
+      FROM eventstore.projection_versions AS v
+      JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
+     WHERE v.projection = _projection AND v.serving
+       AND f.stream_name = _stream_name AND f.revision <= _revision AND f.state = 'parked';
+    IF FOUND THEN
+        RAISE EXCEPTION 'stream "%" is parked in projection "%" at revision %: %',
+                _failed.stream_name, _failed.projection, _failed.revision, _failed.error
+            USING ERRCODE = 'ST009',
+                  HINT = 'once the cause is gone: SELECT eventstore.retry_parked(projection, stream_name)';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION check_not_parked(_projection text, _stream_name text, _revision bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) IS 'Part of wait_for: refuses a wait for a stream that is parked';
 
 --
 -- Name: check_projection_runs(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -348,6 +420,293 @@ ALTER FUNCTION eventstore.check_projection_runs(_projection text) OWNER TO event
 --
 
 COMMENT ON FUNCTION eventstore.check_projection_runs(_projection text) IS 'Part of wait_for: refuses a wait that would be in vain';
+
+--
+-- Name: compare_projection(text, integer, interval); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval DEFAULT '00:00:05'::interval) RETURNS TABLE(table_name text, columns text[], serving_version integer, serving_checkpoint bigint, serving_rows bigint, serving_checksum text, checkpoint bigint, rows bigint, checksum text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _until timestamptz := clock_timestamp() + compare_projection.timeout;
+    _old   eventstore.projection_versions;
+    _new   eventstore.projection_versions;
+BEGIN
+    LOOP
+        SELECT v.* INTO _old FROM eventstore.projection_versions AS v
+         WHERE v.projection = compare_projection.projection AND v.serving;
+        SELECT v.* INTO _new FROM eventstore.projection_versions AS v
+         WHERE v.projection = compare_projection.projection AND v.version = compare_projection.version;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'there is no projection "%" (version %)', compare_projection.projection, compare_projection.version
+                USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+        END IF;
+        BEGIN
+            RETURN QUERY
+            WITH at AS (
+                SELECT min(p.checkpoint) FILTER (WHERE p.version = _old.version) AS old,
+                       min(p.checkpoint) FILTER (WHERE p.version = _new.version) AS new,
+                       min(p.checkpoint) = max(p.checkpoint) AS is_same
+                  FROM eventstore.projection_partitions AS p
+                 WHERE p.projection = _old.projection AND p.version IN (_old.version, _new.version)
+            ), pairs AS MATERIALIZED (  -- none: not at the same position now
+                SELECT name, o.physical AS old, n.physical AS new, at.old AS old_at, at.new AS new_at
+                  FROM at,
+                       unnest(_old.tables, eventstore.read_table_names(_old)) AS o(name, physical)
+                  FULL JOIN unnest(_new.tables, eventstore.read_table_names(_new)) AS n(name, physical) USING (name)
+                 WHERE at.is_same OR clock_timestamp() >= _until
+            )
+            SELECT p.name, c.columns, _old.version, p.old_at, o.rows, o.checksum, p.new_at, n.rows, n.checksum
+              FROM pairs AS p
+             CROSS JOIN LATERAL (
+                    SELECT coalesce(array_agg(a.attname::text ORDER BY a.attname), '{}') AS columns
+                      FROM pg_attribute AS a JOIN pg_attribute AS b USING (attname)
+                     WHERE a.attrelid = to_regclass('eventstore_read.' || quote_ident(p.old)) AND a.attnum > 0 AND NOT a.attisdropped
+                       AND b.attrelid = to_regclass('eventstore_read.' || quote_ident(p.new)) AND b.attnum > 0 AND NOT b.attisdropped) AS c
+             CROSS JOIN LATERAL eventstore.read_table_sum(p.old, c.columns) AS o
+             CROSS JOIN LATERAL eventstore.read_table_sum(p.new, c.columns) AS n
+             ORDER BY p.name;
+            EXIT WHEN FOUND;
+        EXCEPTION WHEN undefined_table THEN
+            IF clock_timestamp() >= _until THEN
+                RAISE;
+            END IF;  -- else another version serves since a moment ago, and names have changed
+        END;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+
+ALTER FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION compare_projection(projection text, version integer, timeout interval); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) IS 'Rows and checksums of a version beside the one that serves: SELECT * FROM eventstore.compare_projection(''orders'', 2)';
+
+--
+-- Name: drop_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.drop_projection(projection text, version integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of     eventstore.projection_versions := eventstore.freeze_projection(drop_projection.projection, drop_projection.version);
+    _table  text;
+    _detail text;
+BEGIN
+    IF _of.serving THEN
+        RAISE EXCEPTION 'version % of projection "%" serves', _of.version, _of.projection
+            USING ERRCODE = 'ST010', HINT = 'let another version serve first: eventstore.switch_projection(projection, version)';
+    END IF;
+    PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
+    FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
+        EXECUTE format('DROP TABLE IF EXISTS eventstore_read.%I', _table);
+    END LOOP;
+    EXECUTE format('DROP FUNCTION IF EXISTS eventstore_read.%I(bigint, bigint)', _of.projection || '__inline_v' || _of.version);
+    DELETE FROM eventstore.projection_versions AS v WHERE v.projection = _of.projection AND v.version = _of.version;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    GET STACKED DIAGNOSTICS _detail = PG_EXCEPTION_DETAIL;
+    RAISE EXCEPTION 'something depends on read table "%": %', _table, _detail
+        USING ERRCODE = 'ST010', HINT = 'make it anew on the table that serves, or drop it';
+END $$;
+
+ALTER FUNCTION eventstore.drop_projection(projection text, version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION drop_projection(projection text, version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.drop_projection(projection text, version integer) IS 'Remove a version that does not serve, with its tables: SELECT eventstore.drop_projection(''orders'', 1)';
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: projection_versions; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.projection_versions (
+    projection text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    query jsonb NOT NULL,
+    tables text[] NOT NULL,
+    fingerprint text NOT NULL,
+    partitions integer NOT NULL,
+    serving boolean NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    reason text,
+    inline boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT projection_versions_partitions_check CHECK (((partitions >= 1) AND (partitions <= 64))),
+    CONSTRAINT projection_versions_projection_check CHECK ((projection ~ '^[a-z][a-z0-9_]{0,40}$'::text)),
+    CONSTRAINT projection_versions_state_check CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'stopped'::text]))),
+    CONSTRAINT projection_versions_tables_check CHECK ((cardinality(tables) > 0)),
+    CONSTRAINT projection_versions_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE eventstore.projection_versions OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE projection_versions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.projection_versions IS 'Every version of every projection, as its worker defined it';
+
+--
+-- Name: COLUMN projection_versions.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.projection IS 'Its name';
+
+--
+-- Name: COLUMN projection_versions.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.version IS 'A changed definition has a new one, built beside the old';
+
+--
+-- Name: COLUMN projection_versions.query; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.query IS 'Which events it takes';
+
+--
+-- Name: COLUMN projection_versions.tables; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.tables IS 'Read tables that it writes';
+
+--
+-- Name: COLUMN projection_versions.fingerprint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused';
+
+--
+-- Name: COLUMN projection_versions.partitions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.partitions IS 'Into how many the streams are divided';
+
+--
+-- Name: COLUMN projection_versions.serving; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.serving IS 'Whether its tables have the plain names';
+
+--
+-- Name: COLUMN projection_versions.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by an operator) or stopped (by a failure: see reason)';
+
+--
+-- Name: COLUMN projection_versions.reason; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.reason IS 'Why it is stopped';
+
+--
+-- Name: COLUMN projection_versions.inline; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.inline IS 'Whether appends apply it now, in their own transactions';
+
+--
+-- Name: COLUMN projection_versions.created_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_versions.created_at IS 'When it was first run';
+
+--
+-- Name: freeze_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.freeze_projection(_projection text, _version integer) RETURNS eventstore.projection_versions
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+DECLARE
+    _of eventstore.projection_versions;
+BEGIN
+    BEGIN
+        PERFORM FROM eventstore.projection_partitions AS p
+          WHERE p.projection = _projection AND p.version = _version
+          ORDER BY p.partition FOR NO KEY UPDATE;
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE EXCEPTION 'a batch of projection "%" version % has been under way for over 3 s; nothing was changed', _projection, _version
+            USING ERRCODE = 'ST010', HINT = 'try again';
+    END;
+    SELECT v.* INTO _of FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no projection "%" (version %)', _projection, _version
+            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+    END IF;
+    RETURN _of;
+END $$;
+
+ALTER FUNCTION eventstore.freeze_projection(_projection text, _version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION freeze_projection(_projection text, _version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.freeze_projection(_projection text, _version integer) IS 'Part of switch, drop and rebuild: no batch of a version goes on until the transaction ends';
+
+--
+-- Name: lock_read_tables(text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.lock_read_tables(_tables text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '0'
+    AS $$
+DECLARE
+    _wait  text;
+    _names text;
+    _pids  text;
+BEGIN
+    SELECT string_agg(format('eventstore_read.%I', t), ', ' ORDER BY n) INTO _names
+      FROM unnest(_tables) WITH ORDINALITY AS u(t, n)
+     WHERE to_regclass(format('eventstore_read.%I', t)) IS NOT NULL;
+    IF _names IS NULL THEN
+        RETURN;
+    END IF;
+    FOREACH _wait IN ARRAY '{50ms,100ms,200ms,400ms,800ms,2s}'::text[] LOOP
+        PERFORM set_config('lock_timeout', _wait, true);
+        BEGIN
+            EXECUTE 'LOCK TABLE ' || _names || ' IN ACCESS EXCLUSIVE MODE';
+            RETURN;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            PERFORM pg_sleep(0.05);
+        END;
+    END LOOP;
+    SELECT string_agg(DISTINCT l.pid::text, ', ') INTO _pids FROM pg_locks AS l
+     WHERE l.granted AND l.locktype = 'relation' AND l.pid <> pg_backend_pid()
+       AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+       AND l.relation IN (SELECT to_regclass(format('eventstore_read.%I', t)) FROM unnest(_tables) AS t);
+    RAISE EXCEPTION 'another transaction holds read tables (%): backend %; nothing was changed', _names, coalesce(_pids, 'unknown')
+        USING ERRCODE = 'ST010', HINT = 'let it end, or end it with pg_terminate_backend(), and try again';
+END $$;
+
+ALTER FUNCTION eventstore.lock_read_tables(_tables text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION lock_read_tables(_tables text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.lock_read_tables(_tables text[]) IS 'Part of switch, drop and rebuild: keeps readers away from read tables until the transaction ends';
 
 --
 -- Name: matching_backward_v1(jsonb, bigint, bigint, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -504,7 +863,7 @@ CREATE FUNCTION eventstore.pause_projection(projection text, version integer DEF
     AS $$
 #variable_conflict use_column
 BEGIN
-    UPDATE eventstore.projection_versions AS v SET state = 'paused', reason = NULL
+    UPDATE eventstore.projection_versions AS v SET state = 'paused', reason = NULL, inline = false
      WHERE v.projection = pause_projection.projection
        AND CASE WHEN pause_projection.version IS NULL THEN v.serving ELSE v.version = pause_projection.version END;
     IF NOT FOUND THEN
@@ -522,10 +881,32 @@ ALTER FUNCTION eventstore.pause_projection(projection text, version integer) OWN
 COMMENT ON FUNCTION eventstore.pause_projection(projection text, version integer) IS 'Let a projection rest: SELECT eventstore.pause_projection(''orders'')';
 
 --
+-- Name: projection_attach_v1(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_attach_v1() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
+    AS $$
+BEGIN
+    PERFORM FROM eventstore.log FOR UPDATE;
+    RETURN (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e);
+END $$;
+
+ALTER FUNCTION eventstore.projection_attach_v1() OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_attach_v1(); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_attach_v1() IS 'For workers: let appends wait while an inline projection comes to the head';
+
+--
 -- Name: projection_begin_v1(text, integer, integer, bigint, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
-CREATE FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) RETURNS TABLE(checkpoint bigint, serving boolean, held text[])
+CREATE FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) RETURNS TABLE(checkpoint bigint, serving boolean, held text[], skipped bigint[], inline boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -539,11 +920,15 @@ BEGIN
         RAISE EXCEPTION 'partition % of projection "%" version % has another runner now', _partition, _projection, _version
             USING ERRCODE = 'ST006';
     END IF;
-    SELECT v.serving INTO serving FROM eventstore.projection_versions AS v
+    SELECT v.serving, v.inline INTO serving, inline FROM eventstore.projection_versions AS v
      WHERE v.projection = _projection AND v.version = _version;
     held := ARRAY(SELECT f.stream_name FROM eventstore.projection_failures AS f
                    WHERE f.projection = _projection AND f.version = _version
-                     AND f.stream_name = ANY (_streams) AND f.state <> 'skipped');
+                     AND (_streams IS NULL OR f.stream_name = ANY (_streams))
+                     AND f.state IN ('parked', 'retrying'));
+    skipped := ARRAY(SELECT f.position FROM eventstore.projection_failures AS f
+                      WHERE f.projection = _projection AND f.version = _version
+                        AND f.position > checkpoint AND f.state = 'skipped');
     RETURN NEXT;
 END $$;
 
@@ -565,7 +950,7 @@ CREATE FUNCTION eventstore.projection_checkpoint_v1(_projection text, _version i
     AS $$
 BEGIN
     UPDATE eventstore.projection_partitions AS p
-       SET checkpoint = _checkpoint, crashes = 0, moved_at = clock_timestamp()
+       SET checkpoint = _checkpoint, crashes = 0, tries = 0, moved_at = clock_timestamp()
      WHERE p.projection = _projection AND p.version = _version AND p.partition = _partition
        AND p.lease = _lease AND p.owner IS NOT NULL AND p.checkpoint <= _checkpoint;
     IF NOT FOUND THEN
@@ -610,6 +995,26 @@ ALTER FUNCTION eventstore.projection_fail_v1(_projection text, _version integer,
 COMMENT ON FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) IS 'For workers: an event could not be applied';
 
 --
+-- Name: projection_inline_v1(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE eventstore.projection_versions AS v SET inline = true
+     WHERE v.projection = _projection AND v.version = _version AND v.state = 'running'
+$$;
+
+ALTER FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_inline_v1(_projection text, _version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) IS 'For workers: from now on appends apply this projection';
+
+--
 -- Name: projection_lease_v1(text, integer, text, double precision); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -638,8 +1043,16 @@ BEGIN
     ON CONFLICT (projection, version, owner) DO UPDATE SET seen_until = excluded.seen_until;
     DELETE FROM eventstore.projection_workers AS w
      WHERE w.projection = _projection AND w.version = _version AND w.seen_until < _now - interval '1 day';
-    SELECT ceil(_of.partitions::numeric / greatest(count(*), 1)) INTO _share FROM eventstore.projection_workers AS w
-     WHERE w.projection = _projection AND w.version = _version AND w.seen_until >= _now;
+    -- What is left over when they are shared out evenly stays with those who hold the most.
+    SELECT _of.partitions / w.workers + (w.place <= _of.partitions % w.workers)::integer INTO _share
+      FROM (SELECT w.owner, count(*) OVER () AS workers,
+                   row_number() OVER (ORDER BY count(p.partition) DESC, w.owner) AS place
+              FROM eventstore.projection_workers AS w
+              LEFT JOIN eventstore.projection_partitions AS p USING (projection, version, owner)
+             WHERE w.projection = _projection AND w.version = _version
+               AND (w.seen_until >= _now OR w.owner = _owner)
+             GROUP BY w.owner) AS w
+     WHERE w.owner = _owner;
     -- A batch under way holds its partition, and nobody waits for that here: the others would wait,
     -- too. It cannot be taken over either.
     UPDATE eventstore.projection_partitions AS p SET leased_until = _until
@@ -651,7 +1064,8 @@ BEGIN
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
     UPDATE eventstore.projection_partitions AS p
        SET owner = _owner, leased_until = _until, lease = p.lease + 1,
-           crashes = p.crashes + (p.owner IS NOT NULL)::integer
+           crashes = p.crashes + (p.owner IS NOT NULL AND p.checkpoint < (
+               SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e))::integer
      WHERE (p.projection, p.version, p.partition) IN (
             SELECT f.projection, f.version, f.partition FROM eventstore.projection_partitions AS f
              WHERE f.projection = _projection AND f.version = _version
@@ -684,7 +1098,7 @@ CREATE FUNCTION eventstore.projection_position(projection text, stream_name text
     AS $_$
     SELECT coalesce((SELECT f.revision - 1 FROM eventstore.projection_failures AS f
                       WHERE f.projection = v.projection AND f.version = v.version
-                        AND f.stream_name = $2 AND f.state <> 'skipped'),
+                        AND f.stream_name = $2 AND f.state IN ('parked', 'retrying')),
                     (SELECT e.revision FROM eventstore.events AS e
                       WHERE e.stream_name = $2 AND e.position <= p.checkpoint
                       ORDER BY e.revision DESC LIMIT 1),
@@ -756,13 +1170,14 @@ CREATE FUNCTION eventstore.projection_release_v1(_projection text, _version inte
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    -- Partitions first, as everyone locks them: who drops the version would wait in a circle.
+    UPDATE eventstore.projection_partitions AS p SET owner = NULL, leased_until = NULL
+     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
+       AND (_partition IS NULL OR p.partition = _partition);
     IF _partition IS NULL THEN
         DELETE FROM eventstore.projection_workers AS w
          WHERE w.projection = _projection AND w.version = _version AND w.owner = _owner;
     END IF;
-    UPDATE eventstore.projection_partitions AS p SET owner = NULL, leased_until = NULL
-     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
-       AND (_partition IS NULL OR p.partition = _partition);
 END $$;
 
 ALTER FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) OWNER TO eventstore_owner;
@@ -774,6 +1189,28 @@ ALTER FUNCTION eventstore.projection_release_v1(_projection text, _version integ
 COMMENT ON FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) IS 'For workers: give leases back';
 
 --
+-- Name: projection_retry_v1(text, integer, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    UPDATE eventstore.projection_failures AS f SET tries = f.tries + 1
+     WHERE f.projection = _projection AND f.version = _version
+       AND f.stream_name = _stream_name AND f.state = 'retrying'
+    RETURNING f.tries
+$$;
+
+ALTER FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_retry_v1(_projection text, _version integer, _stream_name text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) IS 'For workers: a parked stream is about to be tried again';
+
+--
 -- Name: projection_stop_v1(text, integer, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -781,7 +1218,7 @@ CREATE FUNCTION eventstore.projection_stop_v1(_projection text, _version integer
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    UPDATE eventstore.projection_versions AS v SET state = 'stopped', reason = _reason
+    UPDATE eventstore.projection_versions AS v SET state = 'stopped', reason = _reason, inline = false
      WHERE v.projection = _projection AND v.version = _version
 $$;
 
@@ -792,6 +1229,37 @@ ALTER FUNCTION eventstore.projection_stop_v1(_projection text, _version integer,
 --
 
 COMMENT ON FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) IS 'For workers: a projection cannot go on';
+
+--
+-- Name: projection_try_v1(text, integer, integer, bigint, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _tries integer;
+BEGIN
+    UPDATE eventstore.projection_partitions AS p
+       SET tried = _position, tries = CASE WHEN p.tried = _position THEN p.tries ELSE 0 END + 1
+     WHERE p.projection = _projection AND p.version = _version AND p.partition = _partition
+       AND p.lease = _lease AND p.owner IS NOT NULL
+    RETURNING p.tries INTO _tries;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'partition % of projection "%" version % has another runner now', _partition, _projection, _version
+            USING ERRCODE = 'ST006';
+    END IF;
+    RETURN _tries;
+END $$;
+
+ALTER FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) IS 'For workers: an event that may end its worker is about to be tried';
 
 --
 -- Name: projection_unpark_v1(text, integer, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -894,10 +1362,6 @@ ALTER FUNCTION eventstore.query_paths_v1(_query jsonb) OWNER TO eventstore_owner
 --
 
 COMMENT ON FUNCTION eventstore.query_paths_v1(_query jsonb) IS 'Part of matching_v1: the index path of each value of a query';
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
 
 --
 -- Name: events; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
@@ -1023,6 +1487,93 @@ ALTER FUNCTION eventstore.read_stream(stream_name text, after bigint, max_events
 COMMENT ON FUNCTION eventstore.read_stream(stream_name text, after bigint, max_events integer) IS 'Events of a stream after a revision, oldest first: SELECT * FROM eventstore.read_stream(''order-1'')';
 
 --
+-- Name: read_table_names(eventstore.projection_versions); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT array_agg(t || CASE WHEN _of.serving THEN '' ELSE '__v' || _of.version END ORDER BY n)
+      FROM unnest(_of.tables) WITH ORDINALITY AS u(t, n)
+$$;
+
+ALTER FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION read_table_names(_of eventstore.projection_versions); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) IS 'The names that the read tables of a version have now';
+
+--
+-- Name: read_table_sum(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO'
+    AS $$
+DECLARE
+    _row text := (SELECT coalesce(string_agg(format('t.%I', c), ', ' ORDER BY c), '') FROM unnest(_columns) AS c);
+BEGIN
+    IF _table IS NOT NULL THEN
+        EXECUTE format(
+            'SELECT count(*), lpad(to_hex(mod(coalesce(sum(hashtextextended(ROW(%s)::text, 0)), 0), 9223372036854775808)::bigint), 16, ''0'')'
+            ' FROM eventstore_read.%I AS t', _row, _table) INTO "rows", checksum;
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) IS 'Part of compare_projection: rows and checksum of a read table';
+
+--
+-- Name: rebuild_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.rebuild_projection(projection text, version integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of    eventstore.projection_versions := eventstore.freeze_projection(rebuild_projection.projection, rebuild_projection.version);
+    _table text;
+BEGIN
+    IF _of.serving THEN
+        RAISE EXCEPTION 'version % of projection "%" serves: its readers would find nothing', _of.version, _of.projection
+            USING ERRCODE = 'ST010', HINT = 'give the definition a new version, which is built beside it';
+    END IF;
+    PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
+    FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
+        EXECUTE format('TRUNCATE eventstore_read.%I', _table);
+    END LOOP;
+    DELETE FROM eventstore.projection_failures AS f WHERE f.projection = _of.projection AND f.version = _of.version;
+    -- A new lease: a runner with what it has read so far writes nothing any more.
+    UPDATE eventstore.projection_partitions AS p
+       SET checkpoint = 0, lease = p.lease + 1, owner = NULL, leased_until = NULL, crashes = 0, tries = 0, moved_at = NULL,
+           epoch = (SELECT l.epoch FROM eventstore.log AS l)
+     WHERE p.projection = _of.projection AND p.version = _of.version;
+    UPDATE eventstore.projection_versions AS v SET state = 'running', reason = NULL, inline = false
+     WHERE v.projection = _of.projection AND v.version = _of.version;
+END $$;
+
+ALTER FUNCTION eventstore.rebuild_projection(projection text, version integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION rebuild_projection(projection text, version integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.rebuild_projection(projection text, version integer) IS 'Let a version that does not serve begin anew with the first event: SELECT eventstore.rebuild_projection(''orders'', 2)';
+
+--
 -- Name: refuse_change(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1059,6 +1610,11 @@ BEGIN
         RAISE EXCEPTION 'there is no projection "%" (version %)', resume_projection.projection, coalesce(resume_projection.version::text, 'serving')
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
     END IF;
+    -- The event at which it stopped is tried again.
+    DELETE FROM eventstore.projection_failures AS f USING eventstore.projection_versions AS v
+     WHERE v.projection = resume_projection.projection
+       AND CASE WHEN resume_projection.version IS NULL THEN v.serving ELSE v.version = resume_projection.version END
+       AND f.projection = v.projection AND f.version = v.version AND f.state = 'stopped';
 END $$;
 
 ALTER FUNCTION eventstore.resume_projection(projection text, version integer) OWNER TO eventstore_owner;
@@ -1078,7 +1634,7 @@ CREATE FUNCTION eventstore.retry_parked(projection text, stream_name text DEFAUL
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
     WITH asked AS (
-        UPDATE eventstore.projection_failures AS f SET state = 'retrying'
+        UPDATE eventstore.projection_failures AS f SET state = 'retrying', tries = 0
           FROM eventstore.projection_versions AS v
          WHERE v.projection = $1 AND CASE WHEN $3 IS NULL THEN v.serving ELSE v.version = $3 END
            AND f.projection = v.projection AND f.version = v.version
@@ -1114,15 +1670,21 @@ BEGIN
        AND CASE WHEN skip_parked.version IS NULL THEN v.serving ELSE v.version = skip_parked.version END
        AND p.partition = eventstore.partition_of(skip_parked.stream_name, v.partitions)
        FOR NO KEY UPDATE OF p;
-    UPDATE eventstore.projection_failures AS f SET state = 'skipped'
+    SELECT f.* INTO _failure
       FROM eventstore.projection_versions AS v
+      JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
      WHERE v.projection = skip_parked.projection
        AND CASE WHEN skip_parked.version IS NULL THEN v.serving ELSE v.version = skip_parked.version END
-       AND f.projection = v.projection AND f.version = v.version
-       AND f.state = 'parked' AND f.stream_name = skip_parked.stream_name
-    RETURNING f.* INTO _failure;
+       AND f.state IN ('parked', 'stopped') AND f.stream_name = skip_parked.stream_name
+       FOR UPDATE OF f;
     IF NOT FOUND THEN
         RETURN NULL;
+    END IF;
+    UPDATE eventstore.projection_failures AS f SET state = 'skipped'
+     WHERE f.projection = _failure.projection AND f.version = _failure.version
+       AND f.position = _failure.position;
+    IF _failure.state = 'stopped' THEN
+        RETURN _failure.position;  -- nothing is held back behind it
     END IF;
     -- What was held back behind it: from the stream's next event on, if there is one already.
     INSERT INTO eventstore.projection_failures (projection, version, stream_name, revision, position, state, error, attempts)
@@ -1142,11 +1704,144 @@ ALTER FUNCTION eventstore.skip_parked(projection text, stream_name text, version
 COMMENT ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) IS 'Leave out the event on which a parked stream waits: SELECT eventstore.skip_parked(''orders'', ''order-1'')';
 
 --
+-- Name: switch_gap(text, integer, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _of     eventstore.projection_versions;
+    _parked bigint;
+BEGIN
+    SELECT v.* INTO _of FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version;
+    SELECT max(p.checkpoint) FILTER (WHERE p.version = _serving) - min(p.checkpoint) FILTER (WHERE p.version = _version)
+      INTO behind FROM eventstore.projection_partitions AS p WHERE p.projection = _projection;
+    IF _of.state <> 'running' THEN
+        fault := 'it is ' || _of.state || coalesce(': ' || _of.reason, '');
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM eventstore.projection_partitions AS p, eventstore.log AS l
+                WHERE p.projection = _projection AND p.version = _version AND p.epoch <> l.epoch) THEN
+        fault := 'it was built from a history that was rewound';
+        RETURN;
+    END IF;
+    -- Streams that the one that serves shows up to an event that this one does not show.
+    SELECT count(*) INTO _parked FROM eventstore.projection_failures AS f
+     WHERE f.projection = _projection AND f.version = _version AND f.state <> 'skipped'
+       AND NOT EXISTS (SELECT FROM eventstore.projection_failures AS o
+                        WHERE o.projection = _projection AND o.version = _serving AND o.state <> 'skipped'
+                          AND o.stream_name = f.stream_name AND o.position <= f.position);
+    IF _parked > 0 THEN
+        fault := 'it holds ' || _parked || ' streams back that version ' || _serving || ' does not';
+    ELSIF behind > 0 AND NOT EXISTS (SELECT FROM eventstore.projection_workers AS w
+                                      WHERE w.projection = _projection AND w.version = _version
+                                        AND w.seen_until >= clock_timestamp()) THEN
+        fault := 'it is ' || behind || ' events behind version ' || _serving || ' and no worker runs it';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text) IS 'Part of switch_projection: how far a version is behind the one that serves';
+
+--
+-- Name: switch_projection(text, integer, boolean, interval); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean DEFAULT false, timeout interval DEFAULT '00:00:10'::interval) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    -- Waiting while the old version stands still is for the last few events.
+    _near   CONSTANT bigint := 1000;
+    _until  timestamptz := clock_timestamp() + switch_projection.timeout;
+    _old    eventstore.projection_versions;
+    _new    eventstore.projection_versions;
+    _behind bigint;
+    _fault  text;
+    _table  text;
+    _is_frozen boolean := false;
+BEGIN
+    SELECT v.* INTO _old FROM eventstore.projection_versions AS v
+     WHERE v.projection = switch_projection.projection AND v.serving;
+    IF _old.version = switch_projection.version THEN
+        RETURN _old.version;
+    END IF;
+    PERFORM FROM eventstore.projection_versions AS v
+      WHERE v.projection = _old.projection AND v.version = switch_projection.version;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no projection "%" (version %)', switch_projection.projection, switch_projection.version
+            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+    END IF;
+    -- Locks, in this order: partitions of the old version, of the new one, tables, versions.
+    LOOP
+        SELECT g.behind, g.fault INTO _behind, _fault
+          FROM eventstore.switch_gap(_old.projection, _old.version, switch_projection.version) AS g;
+        IF even_if_behind THEN
+            _behind := 0;
+            _fault := NULL;
+        ELSIF _behind > 0 AND _fault IS NULL AND (clock_timestamp() >= _until OR _new.version IS NOT NULL) THEN
+            _fault := 'it is still ' || _behind || ' events behind version ' || _old.version;
+        END IF;
+        IF _fault IS NOT NULL THEN
+            RAISE EXCEPTION 'version % of projection "%" cannot serve yet: %', switch_projection.version, _old.projection, _fault
+                USING ERRCODE = 'ST010',
+                      HINT = 'once that is over, try again; with even_if_behind it serves as it is, and readers may see older rows than before';
+        END IF;
+        IF _new.version IS NOT NULL THEN
+            EXIT;
+        ELSIF _is_frozen AND _behind <= 0 THEN
+            _new := eventstore.freeze_projection(_old.projection, switch_projection.version);
+        ELSIF NOT _is_frozen AND _behind <= _near THEN
+            _old := eventstore.freeze_projection(_old.projection, _old.version);
+            IF NOT _old.serving THEN
+                RAISE EXCEPTION 'somebody else has let another version of projection "%" serve meanwhile', _old.projection
+                    USING ERRCODE = 'ST010', HINT = 'SELECT * FROM eventstore.projection_status';
+            END IF;
+            _is_frozen := true;
+        ELSE
+            PERFORM pg_sleep(0.01);
+        END IF;
+    END LOOP;
+    PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_old) || eventstore.read_table_names(_new));
+    FOREACH _table IN ARRAY _old.tables LOOP
+        EXECUTE format('ALTER TABLE eventstore_read.%I RENAME TO %I', _table, _table || '__v' || _old.version);
+    END LOOP;
+    FOREACH _table IN ARRAY _new.tables LOOP
+        EXECUTE format('ALTER TABLE eventstore_read.%I RENAME TO %I', _table || '__v' || _new.version, _table);
+    END LOOP;
+    -- Appends leave inline ones to their runners, until these have made them anew for the new names.
+    UPDATE eventstore.projection_versions AS v SET serving = false, inline = false
+     WHERE v.projection = _old.projection AND v.version = _old.version;
+    UPDATE eventstore.projection_versions AS v SET serving = true, inline = false
+     WHERE v.projection = _new.projection AND v.version = _new.version;
+    PERFORM pg_notify('eventstore_progress', '');  -- the new one may have come farther
+    RETURN _old.version;
+END $$;
+
+ALTER FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION switch_projection(projection text, version integer, even_if_behind boolean, timeout interval); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) IS 'Let another version serve under the plain names: SELECT eventstore.switch_projection(''orders'', 2); gives the version that did';
+
+--
 -- Name: wait_for(text, bigint, interval); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
 CREATE FUNCTION eventstore.wait_for(projection text, "position" bigint, timeout interval DEFAULT '00:00:05'::interval) RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
@@ -1160,6 +1855,9 @@ BEGIN
           FROM eventstore.projection_versions AS v
           JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
          WHERE v.projection = wait_for.projection AND v.serving;
+        -- After the checkpoint, which passes over an event and parks it in one transaction.
+        PERFORM eventstore.check_not_parked(wait_for.projection, e.stream_name, e.revision)
+           FROM eventstore.events AS e WHERE e.position = wait_for.position;
         IF _checkpoint >= wait_for.position THEN
             RETURN true;
         END IF;
@@ -1185,31 +1883,20 @@ COMMENT ON FUNCTION eventstore.wait_for(projection text, "position" bigint, time
 --
 
 CREATE FUNCTION eventstore.wait_for(projection text, stream_name text, revision bigint, timeout interval DEFAULT '00:00:05'::interval) RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
 DECLARE
     _until  timestamptz := clock_timestamp() + wait_for.timeout;
     _pause  double precision := 0.01;
-    _failed eventstore.projection_failures;
 BEGIN
     LOOP
         IF eventstore.projection_position(wait_for.projection, wait_for.stream_name) >= wait_for.revision THEN
             RETURN true;
         END IF;
         PERFORM eventstore.check_projection_runs(wait_for.projection);
-        SELECT f.* INTO _failed
-          FROM eventstore.projection_versions AS v
-          JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
-         WHERE v.projection = wait_for.projection AND v.serving
-           AND f.stream_name = wait_for.stream_name AND f.state = 'parked';
-        IF FOUND THEN
-            RAISE EXCEPTION 'stream "%" is parked in projection "%" at revision %: %',
-                    _failed.stream_name, _failed.projection, _failed.revision, _failed.error
-                USING ERRCODE = 'ST009',
-                      HINT = 'once the cause is gone: SELECT eventstore.retry_parked(projection, stream_name)';
-        END IF;
+        PERFORM eventstore.check_not_parked(wait_for.projection, wait_for.stream_name, wait_for.revision);
         IF clock_timestamp() >= _until THEN
             RETURN false;
         END IF;
@@ -1503,8 +2190,9 @@ CREATE TABLE eventstore.projection_failures (
     state text NOT NULL,
     error text NOT NULL,
     attempts integer DEFAULT 1 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
     failed_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT projection_failures_state_check CHECK ((state = ANY (ARRAY['parked'::text, 'retrying'::text, 'skipped'::text])))
+    CONSTRAINT projection_failures_state_check CHECK ((state = ANY (ARRAY['parked'::text, 'retrying'::text, 'stopped'::text, 'skipped'::text])))
 );
 
 ALTER TABLE eventstore.projection_failures OWNER TO eventstore_owner;
@@ -1549,7 +2237,7 @@ COMMENT ON COLUMN eventstore.projection_failures."position" IS 'Position of the 
 -- Name: COLUMN projection_failures.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON COLUMN eventstore.projection_failures.state IS 'parked: the stream waits here; retrying: about to be tried again; skipped: left out for good';
+COMMENT ON COLUMN eventstore.projection_failures.state IS 'parked: the stream waits here; retrying: about to be tried again; stopped: the projection waits here; skipped: left out for good';
 
 --
 -- Name: COLUMN projection_failures.error; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -1562,6 +2250,12 @@ COMMENT ON COLUMN eventstore.projection_failures.error IS 'What its handler or t
 --
 
 COMMENT ON COLUMN eventstore.projection_failures.attempts IS 'How often it was tried';
+
+--
+-- Name: COLUMN projection_failures.tries; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_failures.tries IS 'How often a retry was begun since it was asked for, counted before';
 
 --
 -- Name: COLUMN projection_failures.failed_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -1583,6 +2277,8 @@ CREATE TABLE eventstore.projection_partitions (
     owner text,
     leased_until timestamp with time zone,
     crashes integer DEFAULT 0 NOT NULL,
+    tried bigint,
+    tries integer DEFAULT 0 NOT NULL,
     moved_at timestamp with time zone,
     CONSTRAINT projection_partitions_checkpoint_check CHECK ((checkpoint >= 0)),
     CONSTRAINT projection_partitions_partition_check CHECK ((partition >= 0))
@@ -1648,103 +2344,25 @@ COMMENT ON COLUMN eventstore.projection_partitions.leased_until IS 'When another
 -- Name: COLUMN projection_partitions.crashes; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON COLUMN eventstore.projection_partitions.crashes IS 'Owners that ended without a word since the checkpoint last moved';
+COMMENT ON COLUMN eventstore.projection_partitions.crashes IS 'Owners that ended without a word, with events to apply, since the checkpoint last moved';
+
+--
+-- Name: COLUMN projection_partitions.tried; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.tried IS 'Position of the event that is tried alone, to find out whether it ends its worker';
+
+--
+-- Name: COLUMN projection_partitions.tries; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_partitions.tries IS 'How often that was begun, counted before';
 
 --
 -- Name: COLUMN projection_partitions.moved_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
 COMMENT ON COLUMN eventstore.projection_partitions.moved_at IS 'When the checkpoint last moved';
-
---
--- Name: projection_versions; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
---
-
-CREATE TABLE eventstore.projection_versions (
-    projection text NOT NULL COLLATE pg_catalog."C",
-    version integer NOT NULL,
-    query jsonb NOT NULL,
-    tables text[] NOT NULL,
-    fingerprint text NOT NULL,
-    partitions integer NOT NULL,
-    serving boolean NOT NULL,
-    state text DEFAULT 'running'::text NOT NULL,
-    reason text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT projection_versions_partitions_check CHECK (((partitions >= 1) AND (partitions <= 64))),
-    CONSTRAINT projection_versions_projection_check CHECK ((projection ~ '^[a-z][a-z0-9_]{0,40}$'::text)),
-    CONSTRAINT projection_versions_state_check CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'stopped'::text]))),
-    CONSTRAINT projection_versions_tables_check CHECK ((cardinality(tables) > 0)),
-    CONSTRAINT projection_versions_version_check CHECK ((version > 0))
-);
-
-ALTER TABLE eventstore.projection_versions OWNER TO eventstore_owner;
-
---
--- Name: TABLE projection_versions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON TABLE eventstore.projection_versions IS 'Every version of every projection, as its worker defined it';
-
---
--- Name: COLUMN projection_versions.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.projection IS 'Its name';
-
---
--- Name: COLUMN projection_versions.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.version IS 'A changed definition has a new one, built beside the old';
-
---
--- Name: COLUMN projection_versions.query; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.query IS 'Which events it takes';
-
---
--- Name: COLUMN projection_versions.tables; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.tables IS 'Read tables that it writes';
-
---
--- Name: COLUMN projection_versions.fingerprint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused';
-
---
--- Name: COLUMN projection_versions.partitions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.partitions IS 'Into how many the streams are divided';
-
---
--- Name: COLUMN projection_versions.serving; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.serving IS 'Whether its tables have the plain names';
-
---
--- Name: COLUMN projection_versions.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by an operator) or stopped (by a failure: see reason)';
-
---
--- Name: COLUMN projection_versions.reason; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.reason IS 'Why it is stopped';
-
---
--- Name: COLUMN projection_versions.created_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_versions.created_at IS 'When it was first run';
 
 --
 -- Name: streams; Type: VIEW; Schema: eventstore; Owner: eventstore_owner
@@ -1901,7 +2519,7 @@ CREATE VIEW eventstore.projection_status AS
     v.version,
     v.serving,
         CASE
-            WHEN ((v.state = 'running'::text) AND (p.owners = 0)) THEN 'waiting'::text
+            WHEN ((v.state = 'running'::text) AND (p.owners = 0) AND (NOT v.inline)) THEN 'waiting'::text
             ELSE v.state
         END AS state,
     v.reason,
@@ -1923,7 +2541,8 @@ CREATE VIEW eventstore.projection_status AS
            FROM eventstore.projection_failures f
           WHERE ((f.projection = v.projection) AND (f.version = v.version) AND (f.state = 'skipped'::text))) AS skipped_events,
     p.moved_at,
-    v.tables
+    v.tables,
+    v.inline
    FROM ((eventstore.projection_versions v
      CROSS JOIN LATERAL ( SELECT min(p_1.checkpoint) AS checkpoint,
             max(p_1.moved_at) AS moved_at,
@@ -2030,6 +2649,12 @@ COMMENT ON COLUMN eventstore.projection_status.moved_at IS 'When a checkpoint la
 --
 
 COMMENT ON COLUMN eventstore.projection_status.tables IS 'Its read tables, in schema eventstore_read';
+
+--
+-- Name: COLUMN projection_status.inline; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_status.inline IS 'Whether appends apply it, so that it is never behind';
 
 --
 -- Name: projection_workers; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
@@ -2185,6 +2810,18 @@ CREATE TRIGGER events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON eventst
 ALTER TABLE eventstore.events ENABLE ALWAYS TRIGGER events_append_only;
 
 --
+-- Name: events events_inline; Type: TRIGGER; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TRIGGER events_inline AFTER INSERT ON eventstore.events FOR EACH STATEMENT EXECUTE FUNCTION eventstore.apply_inline();
+
+--
+-- Name: TRIGGER events_inline ON events; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TRIGGER events_inline ON eventstore.events IS 'Runs inline projections, if there are any, within the append';
+
+--
 -- Name: projection_failures projection_failures_projection_version_fkey; Type: FK CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2236,10 +2873,25 @@ GRANT ALL ON FUNCTION eventstore.append_v1(_append_request integer[], _append_st
 GRANT ALL ON FUNCTION eventstore.append_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) TO eventstore_worker;
 
 --
+-- Name: FUNCTION apply_inline(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.apply_inline() FROM PUBLIC;
+
+--
 -- Name: FUNCTION begin_epoch(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
 REVOKE ALL ON FUNCTION eventstore.begin_epoch() FROM PUBLIC;
+
+--
+-- Name: FUNCTION check_not_parked(_projection text, _stream_name text, _revision bigint); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) TO eventstore_reader;
+GRANT ALL ON FUNCTION eventstore.check_not_parked(_projection text, _stream_name text, _revision bigint) TO eventstore_worker;
 
 --
 -- Name: FUNCTION check_projection_runs(_projection text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2249,6 +2901,43 @@ REVOKE ALL ON FUNCTION eventstore.check_projection_runs(_projection text) FROM P
 GRANT ALL ON FUNCTION eventstore.check_projection_runs(_projection text) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.check_projection_runs(_projection text) TO eventstore_reader;
 GRANT ALL ON FUNCTION eventstore.check_projection_runs(_projection text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION compare_projection(projection text, version integer, timeout interval); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) TO eventstore_reader;
+GRANT ALL ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) TO eventstore_worker;
+
+--
+-- Name: FUNCTION drop_projection(projection text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.drop_projection(projection text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.drop_projection(projection text, version integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.drop_projection(projection text, version integer) TO eventstore_worker;
+
+--
+-- Name: TABLE projection_versions; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_worker;
+
+--
+-- Name: FUNCTION freeze_projection(_projection text, _version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.freeze_projection(_projection text, _version integer) FROM PUBLIC;
+
+--
+-- Name: FUNCTION lock_read_tables(_tables text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.lock_read_tables(_tables text[]) FROM PUBLIC;
 
 --
 -- Name: FUNCTION matching_backward_v1(_query jsonb, _after bigint, _before bigint, _limit integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2286,6 +2975,12 @@ GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integ
 GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) TO eventstore_worker;
 
 --
+-- Name: FUNCTION projection_attach_v1(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_attach_v1() FROM PUBLIC;
+
+--
 -- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2305,6 +3000,12 @@ GRANT ALL ON FUNCTION eventstore.projection_checkpoint_v1(_projection text, _ver
 
 REVOKE ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version integer, _stream_name text, _revision bigint, _position bigint, _state text, _error text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_inline_v1(_projection text, _version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) FROM PUBLIC;
 
 --
 -- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2337,11 +3038,23 @@ REVOKE ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _versi
 GRANT ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _version integer, _owner text, _partition integer) TO eventstore_worker;
 
 --
+-- Name: FUNCTION projection_retry_v1(_projection text, _version integer, _stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) FROM PUBLIC;
+
+--
 -- Name: FUNCTION projection_stop_v1(_projection text, _version integer, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version integer, _reason text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) FROM PUBLIC;
 
 --
 -- Name: FUNCTION projection_unpark_v1(_projection text, _version integer, _stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2392,6 +3105,26 @@ GRANT ALL ON FUNCTION eventstore.read_stream(stream_name text, after bigint, max
 GRANT ALL ON FUNCTION eventstore.read_stream(stream_name text, after bigint, max_events integer) TO eventstore_worker;
 
 --
+-- Name: FUNCTION read_table_names(_of eventstore.projection_versions); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) FROM PUBLIC;
+
+--
+-- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION rebuild_projection(projection text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.rebuild_projection(projection text, version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.rebuild_projection(projection text, version integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.rebuild_projection(projection text, version integer) TO eventstore_worker;
+
+--
 -- Name: FUNCTION refuse_change(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2420,6 +3153,20 @@ GRANT ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text,
 REVOKE ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION switch_projection(projection text, version integer, even_if_behind boolean, timeout interval); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean, timeout interval) TO eventstore_worker;
 
 --
 -- Name: FUNCTION wait_for(projection text, "position" bigint, timeout interval); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2502,14 +3249,6 @@ GRANT SELECT ON TABLE eventstore.projection_failures TO eventstore_worker;
 GRANT SELECT ON TABLE eventstore.projection_partitions TO eventstore_writer;
 GRANT SELECT ON TABLE eventstore.projection_partitions TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.projection_partitions TO eventstore_worker;
-
---
--- Name: TABLE projection_versions; Type: ACL; Schema: eventstore; Owner: eventstore_owner
---
-
-GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_writer;
-GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_reader;
-GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_worker;
 
 --
 -- Name: TABLE streams; Type: ACL; Schema: eventstore; Owner: eventstore_owner

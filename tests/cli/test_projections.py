@@ -103,9 +103,9 @@ def test_operators_pause_resume_retry_and_skip(at: Cli, sql: Psql) -> None:
 
 @pytest.mark.usefixtures("parked")
 def test_a_wait_ends_with_what_became_of_it(at: Cli) -> None:
-    done = at("projections", "wait", "orders", "--position", 6, "--json").json()
+    done = at("projections", "wait", "orders", "--position", 4, "--json").json()
     assert done == {"projection": "orders", "position": 6, "reached": True}
-    assert "at position 6" in at("projections", "wait", "orders", "--position", 3).out
+    assert "at position 6" in at("projections", "wait", "orders", "--position", 1).out
     by_stream = ("wait", "orders", "--stream", "order-3", "--revision", 1, "--timeout", 0)
     assert "no worker runs it" in at("projections", *by_stream, code=1).err
     parked = ("wait", "orders", "--stream", "order-1", "--revision", 2, "--timeout", 3_600)

@@ -48,6 +48,21 @@ async def test_begins_after_a_position(store: EventStore) -> None:
     assert await coming == [4]
 
 
+@pytest.mark.parametrize(("page", "largest"), [(7, 7), (2_000, 1_600)])
+async def test_a_follower_is_given_as_many_at_once_as_it_asks_for(
+    store: EventStore, page: int, largest: int
+) -> None:
+    await store.append("a", [EventData("T")] * 3_100)
+    seen: list[int] = []
+    sizes: list[int] = []
+    async with store.follower(page=page) as follower:
+        while events := await follower.next(DEADLINE):
+            seen += [event.position for event in events]
+            sizes.append(len(events))
+    assert seen == list(range(1, 3_101))
+    assert max(sizes) == largest  # it begins with 100, and grows
+
+
 async def test_a_position_that_the_tail_has_not_reached_yet_is_not_repeated(
     store: EventStore,
 ) -> None:

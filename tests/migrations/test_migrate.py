@@ -184,6 +184,10 @@ def test_a_user_who_may_not_create_roles_is_told_what_an_administrator_has_to_do
     with pytest.raises(DBAPIError, match=f"run: GRANT {tenant.schema}_owner TO {tenant.user}"):
         migrate(tenant.dsn, schema=tenant.schema)
     tenant.run(f"GRANT {tenant.schema}_owner TO {tenant.user}")
+    grant = f"GRANT {tenant.schema}_worker TO {tenant.schema}_owner"
+    with pytest.raises(DBAPIError, match=f"run: {grant}"):
+        migrate(tenant.dsn, schema=tenant.schema)
+    tenant.run(grant)
     assert tenant.works()
 
 

@@ -1,22 +1,28 @@
-"""A worker that ends itself, as a power failure would, at a chosen point of its n-th batch.
+"""A worker that ends or stops itself, as by a power failure, at a chosen point of its n-th batch.
 
-`python -m tests.projections.crashing POINT BATCH DSN`; point `never` does not.
+`python -m tests.projections.crashing DSN APP --most EVENTS [--at POINT --batch N --sign SIGNAL]`;
+`processes.py` starts it.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import logging
 import os
 import signal
-import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
+import asyncpg
+
 from eventstore import EventStore
-from eventstore.projections import worker
+from eventstore.cli.loading import load_app
+from eventstore.projections import intake, worker
 from eventstore.projections.rows import RowStore
 from eventstore.projections.writer import Writer
-from tests.projections.orders import Orders
 
 POINTS = {
     "before the table": (RowStore, "store", "before"),
@@ -27,32 +33,52 @@ POINTS = {
 }
 
 
-def crash_at(step: type, method: str, when: str, batch: int) -> None:
-    """Let a step of the writer kill the process, before or after it does its work."""
+def strike(step: type, method: str, when: str, *, batch: int, sign: signal.Signals) -> None:
+    """Let a step of the writer give the process a signal, before or after it does its work."""
     real: Callable[..., Awaitable[Any]] = getattr(step, method)
-    calls = 0
+    calls: Counter[Any] = Counter()
+    done = False
 
-    async def crashing(*args: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == batch and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = await real(*args, **options)
-        if calls == batch and when == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+    async def struck(self: Any, *args: Any, **options: Any) -> Any:
+        nonlocal done
+        calls[self] += 1
+        here = calls[self] == batch and not done
+        done = done or here
+        if here and when == "before":
+            os.kill(os.getpid(), sign)
+        result = await real(self, *args, **options)
+        if here and when == "after":
+            os.kill(os.getpid(), sign)
         return result
 
-    setattr(step, method, crashing)
+    setattr(step, method, struck)
+
+
+def shortened(make_pool: Callable[..., Any], dsn: str, **options: Any) -> Any:
+    """Make a pool whose transactions may stand still for a second, not for a minute."""
+    settings = options.pop("server_settings", {})
+    settings["idle_in_transaction_session_timeout"] = "1s"
+    return make_pool(dsn, server_settings=settings, **options)
 
 
 async def main() -> None:
-    point, batch, dsn = sys.argv[1:]
-    if point in POINTS:
-        crash_at(*POINTS[point], int(batch))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("dsn")
+    parser.add_argument("app")
+    parser.add_argument("--at", choices=POINTS)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--sign", type=lambda name: signal.Signals[name])
+    parser.add_argument("--most", type=int)
+    given = parser.parse_args()
+    if given.at is not None:
+        strike(*POINTS[given.at], batch=given.batch, sign=given.sign)
+    logging.basicConfig(level=logging.INFO)
+    asyncpg.create_pool = partial(shortened, asyncpg.create_pool)
     worker.LEASE = 0.5  # type: ignore[misc] # it is taken over soon
     worker.BEAT = 0.1  # type: ignore[misc]
-    async with EventStore(dsn) as store:
-        running = worker.Worker(store, [Orders().projection], dsn=dsn)
+    intake.BATCH = given.most  # type: ignore[misc]
+    async with EventStore(given.dsn) as store:
+        running = worker.Worker(store, load_app(given.app).projections, dsn=given.dsn)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
         await running.run()
 

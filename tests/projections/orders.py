@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 
 import sqlalchemy as sa
 
-from eventstore import EventStore, RecordedEvent
-from eventstore.core.projection import Projection, Row
+from eventstore import App, EventStore, RecordedEvent
+from eventstore.core.columns import Row
+from eventstore.core.definition import Definition
+from eventstore.core.projection import Projection
 from eventstore.projections.worker import Worker
 from tests.fix_database import Pg
 from tests.fix_waiting import DEADLINE, until
@@ -42,9 +44,12 @@ class Orders:
         return {"events": 1 if row is None else row["events"] + 1}
 
 
+app = App(projections=[Orders().projection])
+
+
 @asynccontextmanager
 async def working(
-    store: EventStore, dsn: str, projection: Projection, name: str = "w"
+    store: EventStore, dsn: str, projection: Definition, name: str = "w"
 ) -> AsyncIterator[Worker]:
     """Let a worker run it."""
     worker = Worker(store, [projection], dsn=dsn, name=name)

@@ -6,9 +6,7 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -17,20 +15,13 @@ from eventstore.sync import SyncEventStore
 from tests.fix_database import Psql
 from tests.fix_waiting import DEADLINE, wait_until
 from tests.projections.crashing import POINTS
+from tests.projections.processes import ended, working
+from tests.projections.receipt import EVENTS, all_applied, needs_receipt, plain_pass, read_tables
 
-ROOT = Path(__file__).parents[2]
-ROUNDS = int(os.environ.get("EVENTSTORE_CRASH_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("EVENTSTORE_CRASH_ROUNDS", "1"))
 """Rounds of each point; 50 in full."""
-
-
-def start(point: str, batch: int, dsn: str) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "api"), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.projections.crashing", point, str(batch), dsn],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
-        stderr=subprocess.DEVNULL,
-    )
+ORDERS = "tests.projections.orders:app"
+ALONE = "tests.projections.permits:alone"
 
 
 @pytest.mark.one_postgres
@@ -45,8 +36,7 @@ def test_a_worker_that_is_killed_applies_nothing_twice_and_leaves_nothing_out(
     for _ in range(ROUNDS):
         # From the second batch on, so that each round moves the checkpoint: a worker that never
         # does is one whose event kills it, and that event is parked.
-        crashing = start(point, chance.randint(2, 4), dsn)
-        try:
+        with working(dsn, ORDERS, at=point, batch=chance.randint(2, 4)) as crashing:
 
             def crashed(crashing: subprocess.Popen[bytes] = crashing) -> bool:
                 stream = f"order-{chance.randrange(9)}"
@@ -54,17 +44,32 @@ def test_a_worker_that_is_killed_applies_nothing_twice_and_leaves_nothing_out(
                 return crashing.poll() is not None
 
             wait_until(crashed, "the worker to end")
-        finally:
-            crashing.kill()
-        assert crashing.wait() == -signal.SIGKILL
+            assert crashing.returncode == -signal.SIGKILL
     for event in sync_store.read():
         wanted[event.stream_name] += 1
-    with start("never", 0, dsn) as healthy:
-        try:
-            head = sync_store.head().position
-            sync_store.wait_for("orders", position=head, timeout=DEADLINE)
-        finally:
-            healthy.terminate()
-    assert healthy.returncode == 0
+    with working(dsn, ORDERS) as healthy:
+        head = sync_store.head().position
+        sync_store.wait_for("orders", position=head, timeout=DEADLINE)
+        assert ended(healthy) == 0
     rows = sql.execute("SELECT order_id, events FROM eventstore_read.orders").fetchall()
     assert dict(rows) == wanted
+
+
+@pytest.mark.one_postgres
+@pytest.mark.timeout(60 + 20 * ROUNDS)
+@needs_receipt
+def test_a_worker_that_is_killed_over_a_real_log_comes_to_the_same(permits: str) -> None:
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    # There are to be enough batches for all: each worker writes some before it ends.
+    most = EVENTS // (ROUNDS * len(POINTS) * 6)
+    for _ in range(ROUNDS):
+        for point in chance.sample(list(POINTS), len(POINTS)):
+            batch = chance.randint(2, 4)
+            with working(permits, ALONE, at=point, batch=batch, most=most) as crashing:
+                assert crashing.wait(DEADLINE) == -signal.SIGKILL, point
+    print(f"{ROUNDS} rounds of {len(POINTS)} kills, {most} events a batch, seed {seed}")
+    with working(permits, ALONE) as healthy:
+        all_applied(permits)
+        assert ended(healthy) == 0
+    assert read_tables(permits) == plain_pass()

@@ -62,7 +62,9 @@ async def test_waits_in_vain_are_told_at_once(store: EventStore, dsn: str, conne
         await connection.execute("SELECT eventstore.pause_projection('orders')")
         with pytest.raises(ProjectionStopped, match="paused"):
             await waiting
-        assert await store.wait_for("orders", position=3, timeout=3_600) == 3
+        with pytest.raises(StreamParked, match="revision 1"):
+            await store.wait_for("orders", position=3, timeout=3_600)
+        assert await store.wait_for("orders", position=1, timeout=3_600) == 3
 
 
 async def _waiting(store: EventStore, count: int) -> bool:

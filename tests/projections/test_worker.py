@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -142,7 +143,9 @@ async def test_an_event_that_ends_its_process_again_and_again_is_parked(
     async with working(store, dsn, Orders().projection):
         await store.append("order-1", EventData("T"))
         await reached(connection, 1)
-    await connection.execute("UPDATE eventstore.projection_partitions SET crashes = 6")
+    await connection.execute(
+        "UPDATE eventstore.projection_partitions SET crashes = 3, tried = 2, tries = 3"
+    )
     for stream in ("order-2", "order-1", "order-2"):
         await store.append(stream, EventData("T"))
     async with working(store, dsn, Orders().projection):
@@ -152,6 +155,78 @@ async def test_an_event_that_ends_its_process_again_and_again_is_parked(
     assert row is not None
     assert row["position"] == 2
     assert "ended without a word" in row["error"]
+
+
+async def test_a_retry_that_ends_its_process_again_and_again_is_given_up(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    made = Orders()
+    made.broken = True
+    async with working(store, dsn, made.projection):
+        await store.append("order-1", [EventData("Fragile"), EventData("T")])
+        await reached(connection, 2)
+    made.broken = False
+    await connection.execute("SELECT eventstore.retry_parked('orders')")
+    for tries in (1, 2, 3):  # as runners leave it that are killed while they try
+        assert tries == await connection.fetchval(
+            "SELECT eventstore.projection_retry_v1('orders', 1, 'order-1')"
+        )
+    async with working(store, dsn, made.projection):
+        await until(lambda: _failure(connection, "parked"), "the retry to be given up")
+        assert await counts(connection) == {}
+        await connection.execute("SELECT eventstore.retry_parked('orders')")
+        await until(lambda: _failure(connection, None), "the next retry to go through")
+        assert await counts(connection) == {"order-1": 2}
+
+
+async def _failure(connection: Pg, state: str | None) -> bool:
+    found: str | None = await connection.fetchval(
+        "SELECT state FROM eventstore.projection_failures"
+    )
+    return found == state
+
+
+async def test_a_fault_of_ours_stops_the_projection_and_says_so(
+    store: EventStore, dsn: str, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: object) -> None:
+        raise RuntimeError("not foreseen")
+
+    monkeypatch.setattr("eventstore.projections.effects.plan", wrong)
+    await store.append("order-1", EventData("T"))
+    async with working(store, dsn, Orders().projection):
+        await until(lambda: _reason(connection, "not foreseen"), "the projection to stop")
+        assert await counts(connection) == {}
+    monkeypatch.undo()
+    await connection.execute("SELECT eventstore.resume_projection('orders')")
+    async with working(store, dsn, Orders().projection):
+        await reached(connection, 1)
+
+
+async def _reason(connection: Pg, part: str) -> bool:
+    reason: str | None = await connection.fetchval(
+        "SELECT reason FROM eventstore.projection_status WHERE state = 'stopped'"
+    )
+    return part in (reason or "")
+
+
+async def test_a_worker_that_is_cancelled_leaves_no_runner(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    running = asyncio.ensure_future(Worker(store, [Orders(4).projection], dsn=dsn).run())
+    await store.append("order-1", EventData("T"))
+    await until(lambda: _state(connection, "running"), "it to run")
+    before = len(asyncio.all_tasks())
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    left = [task.get_name() for task in asyncio.all_tasks() if "partition" in task.get_name()]
+    assert (left, before > len(asyncio.all_tasks())) == ([], True)
+
+
+async def _state(connection: Pg, state: str) -> bool:
+    found: str | None = await connection.fetchval("SELECT state FROM eventstore.projection_status")
+    return found == state
 
 
 async def test_a_login_that_is_no_worker_is_told_so(

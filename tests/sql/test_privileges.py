@@ -10,9 +10,11 @@ import pytest
 
 from eventstore import EventData, EventQuery, EventStore
 from eventstore.postgres.errors import AccessDenied
+from eventstore.projections.registry import register
 from eventstore.sync import SyncEventStore
-from tests.fix_database import Psql, new_pg
+from tests.fix_database import Pg, Psql, new_pg
 from tests.fix_psql import Login
+from tests.projections.versions import Counting, names
 
 FORBIDDEN = [
     "INSERT INTO eventstore.events VALUES"
@@ -189,3 +191,32 @@ def test_a_writer_does_not_choose_position_or_time(
     assert started is not None
     assert (event.position, event.revision) == (1, 0)
     assert event.recorded_at > started[0]
+
+
+async def test_writers_and_workers_switch_what_workers_made_and_readers_look(
+    login: Login, dsn: str, connection: Pg
+) -> None:
+    async with new_pg(login("eventstore_worker", dsn)) as worker:
+        for version in (1, 2):
+            await register(worker, Counting(version).projection, schema="eventstore")
+    looks = "SELECT count(*) FROM eventstore.compare_projection('orders', 2)"
+    for role in ("writer", "worker"):
+        async with new_pg(login(f"eventstore_{role}", dsn)) as operator:
+            assert await operator.fetchval("SELECT eventstore.switch_projection('orders', 2)") == 1
+            assert await operator.fetchval("SELECT eventstore.switch_projection('orders', 1)") == 2
+            await operator.execute("SELECT eventstore.rebuild_projection('orders', 2)")
+            assert await operator.fetchval(looks) == 2
+    async with new_pg(login("eventstore_reader", dsn)) as reader:
+        assert await reader.fetchval(looks) == 2
+        for operate in (
+            "switch_projection('orders', 2)",
+            "drop_projection('orders', 2)",
+            "rebuild_projection('orders', 2)",
+            "lock_read_tables('{orders}')",
+            "freeze_projection('orders', 2)",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await reader.execute(f"SELECT eventstore.{operate}")
+    async with new_pg(login("eventstore_writer", dsn)) as writer:
+        await writer.execute("SELECT eventstore.drop_projection('orders', 2)")
+    assert await names(connection) == ["orders"]

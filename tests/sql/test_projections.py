@@ -119,15 +119,35 @@ async def test_partitions_are_shared_out_evenly_and_taken_over(connection: Pg) -
             "SELECT eventstore.projection_release_v1('orders', 1, 'a', $1)", surplus
         )
     assert await lease(connection, "b") == {2: (2, 0, False), 3: (2, 0, False)}
-    # One ends in order, the other without a word: that is counted as a crash.
+    # One ends in order, the other without a word: there was nothing that could have been the cause.
     await connection.execute("SELECT eventstore.projection_release_v1('orders', 1, 'a')")
     await lease(connection, "b", GONE)
-    assert await lease(connection, "c") == {
-        0: (3, 1, False),
-        1: (3, 1, False),
-        2: (3, 1, False),
-        3: (3, 1, False),
-    }
+    assert await lease(connection, "c", GONE) == dict.fromkeys(range(4), (3, 0, False))
+    # With an event to apply that is counted as a crash.
+    await connection.execute("SELECT eventstore.append('order-1', 'T')")
+    assert await lease(connection, "d") == dict.fromkeys(range(4), (4, 1, False))
+
+
+@pytest.mark.parametrize(
+    ("workers", "shares", "moves"),
+    [("abc", [2, 1, 1], 3), ("cba", [2, 1, 1], 3), ("edcba", [1, 1, 1, 1, 0], 4)],
+)
+async def test_no_worker_holds_more_than_one_partition_above_another(
+    connection: Pg, workers: str, shares: list[int], moves: int
+) -> None:
+    await register(connection, partitions=4)
+    release = "SELECT eventstore.projection_release_v1('orders', 1, $1, $2)"
+    moved = 0
+    for count in range(1, len(workers) + 1):
+        for owner in 2 * workers[:count]:
+            for partition, (_, _, surplus) in (await lease(connection, owner)).items():
+                if surplus:
+                    moved += 1
+                    await connection.execute(release, owner, partition)
+    held = [await lease(connection, owner) for owner in workers]
+    assert sorted(map(len, held), reverse=True) == shares
+    assert not any(surplus for one in held for _, _, surplus in one.values())
+    assert moved == moves
 
 
 async def test_two_heartbeats_at_once_do_not_take_more_than_their_share(
@@ -146,12 +166,12 @@ async def test_a_runner_whose_lease_was_taken_over_writes_nothing(connection: Pg
     await register(connection)
     assert (await lease(connection, "a", GONE))[0][0] == 1
     await checkpoint(connection, 1, 5)  # it ran out, but nobody has taken it
-    assert (await lease(connection, "b"))[0][:2] == (2, 1)
+    assert (await lease(connection, "b"))[0][:2] == (2, 0)
     for late in (begin(connection, 1), checkpoint(connection, 1, 9)):
         with pytest.raises(asyncpg.PostgresError) as refused:
             await late
         assert refused.value.sqlstate == "ST006"
-    assert await begin(connection, 2) == (5, True, [])
+    assert await begin(connection, 2) == (5, True, [], [], False)
     await checkpoint(connection, 2, 9)
     assert (await lease(connection, "b"))[0] == (2, 0, False)
     with pytest.raises(asyncpg.PostgresError):
@@ -189,7 +209,7 @@ async def test_parked_streams_are_held_retried_and_skipped(
     await lease(connection, "a")
     await store.append("order-1", [EventData("T")] * 3)
     await fail(connection, "order-1", 1, 2, "parked")
-    assert await begin(connection, 1, "order-1", "order-2") == (0, True, ["order-1"])
+    assert await begin(connection, 1, "order-1", "order-2") == (0, True, ["order-1"], [], False)
     assert await connection.fetchval("SELECT eventstore.retry_parked('orders', 'order-2')") == 0
     assert await connection.fetchval("SELECT eventstore.retry_parked('orders')") == 1
     await fail(connection, "order-1", 1, 2, "parked")

@@ -64,7 +64,9 @@ async def test_a_wait_in_vain_is_told_at_once(
         await connection.execute("SELECT eventstore.pause_projection('orders')")
         with pytest.raises(ProjectionStopped, match="paused"):
             await face.wait_for("orders", position=9, timeout=FOR_EVER)
-        assert await face.wait_for("orders", position=2, timeout=FOR_EVER) == 2
+        with pytest.raises(StreamParked, match="broken"):
+            await face.wait_for("orders", position=2, timeout=FOR_EVER)
+        assert await face.wait_for("orders", position=1, timeout=FOR_EVER) == 2
 
 
 async def test_what_cannot_be_waited_for_is_refused(face: Face) -> None:

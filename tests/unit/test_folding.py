@@ -10,8 +10,10 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from eventstore import InvalidInput, RecordedEvent
+from eventstore.core.columns import Row
+from eventstore.core.definition import OnFailure
 from eventstore.core.folding import Rows, fold, plan
-from eventstore.core.projection import OnFailure, Projection, Row
+from eventstore.core.projection import Projection
 from eventstore.testing import event, given
 
 metadata = sa.MetaData()

@@ -19,8 +19,8 @@ def standing(*checkpoints: int, state: str = "running") -> Standing:
     return Standing("orders", state, "no disk" if state == "stopped" else None, checkpoints, True)
 
 
-LOG = Wait("orders", 5)
-STREAM = Wait("orders", 5, "a", 3)
+LOG = Wait("orders", 5, "a", 3)
+STREAM = Wait("orders", 5, "a", 3, of_stream=True)
 PARKED = Parked("a", 3, "why", is_retried=False)
 
 
@@ -35,7 +35,13 @@ PARKED = Parked("a", 3, "why", is_retried=False)
         (LOG, standing(4, state="paused"), None, ProjectionStopped),
         (LOG, standing(4, state="stopped"), None, ProjectionStopped),
         (LOG, standing(5, state="stopped"), None, 5),
-        (LOG, standing(5), PARKED, 5),
+        (LOG, standing(5), PARKED, StreamParked),
+        (LOG, standing(4), PARKED, StreamParked),
+        (LOG, standing(5), PARKED._replace(revision=4), 5),
+        (LOG, standing(5), PARKED._replace(is_retried=True), None),
+        # Not known to be stored when it was looked for: so neither whether its stream is parked.
+        (Wait("orders", 5), standing(5), None, None),
+        (Wait("orders", 0), standing(0), None, 0),
         (STREAM, standing(4), None, None),
         (STREAM, standing(5), None, 5),
         (STREAM._replace(position=None), standing(9), None, None),

@@ -48,7 +48,8 @@ def _json(body: object, status: int = 200, headers: dict[str, str] | None = None
     )
 
 
-def _status(status: ProjectionStatus) -> dict[str, Any]:
+def status_json(status: ProjectionStatus) -> dict[str, Any]:
+    """Give a version as JSON-ready members."""
     return {
         **status._asdict(),
         "moved_at": None if status.moved_at is None else status.moved_at.isoformat(),
@@ -66,7 +67,7 @@ def _parked(parked: ParkedStream) -> dict[str, Any]:
 
 @router.get("/projections", response_model=Projections, summary="Every version of each projection")
 async def list_projections(store: Store) -> Response:
-    return _json({"projections": [_status(one) for one in await store.projections.all()]})
+    return _json({"projections": [status_json(one) for one in await store.projections.all()]})
 
 
 @router.get(
@@ -75,7 +76,7 @@ async def list_projections(store: Store) -> Response:
     summary="One version: state, checkpoint, lag, parked streams",
 )
 async def get_projection(projection: Name, store: Store, version: Version = None) -> Response:
-    return _json(_status(await store.projections.get(projection, version=version)))
+    return _json(status_json(await store.projections.get(projection, version=version)))
 
 
 @router.get(
@@ -135,7 +136,7 @@ async def wait_for_stream(
 @router.post("/projections/{projection}/pause", response_model=Projection, summary="Let it rest")
 async def pause(projection: Name, store: Store, version: Version = None) -> Response:
     await store.projections.pause(projection, version=version)
-    return _json(_status(await store.projections.get(projection, version=version)))
+    return _json(status_json(await store.projections.get(projection, version=version)))
 
 
 @router.post(
@@ -145,7 +146,7 @@ async def pause(projection: Name, store: Store, version: Version = None) -> Resp
 )
 async def resume(projection: Name, store: Store, version: Version = None) -> Response:
     await store.projections.resume(projection, version=version)
-    return _json(_status(await store.projections.get(projection, version=version)))
+    return _json(status_json(await store.projections.get(projection, version=version)))
 
 
 @router.get(

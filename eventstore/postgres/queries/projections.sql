@@ -9,7 +9,25 @@ SELECT l.partition, l.lease, l.checkpoint, l.epoch, l.crashes, l.surplus
 SELECT eventstore.projection_release_v1($1, $2, $3, $4);
 
 -- name: projection_begin
-SELECT b.checkpoint, b.serving, b.held FROM eventstore.projection_begin_v1($1, $2, $3, $4, $5) AS b;
+SELECT b.checkpoint, b.serving, b.held, b.skipped, b.inline FROM eventstore.projection_begin_v1($1, $2, $3, $4, $5) AS b;
+
+-- name: projection_attach
+SELECT eventstore.projection_attach_v1();
+
+-- name: projection_inline
+SELECT eventstore.projection_inline_v1($1, $2);
+
+-- name: projection_try
+SELECT eventstore.projection_try_v1($1, $2, $3, $4, $5);
+
+-- name: projection_retry_counted
+SELECT eventstore.projection_retry_v1($1, $2, $3);
+
+-- name: projection_event
+SELECT e.position, e.stream_name, e.revision, e.event_id, e.event_type,
+       e.data::text, e.metadata::text, e.tags, e.recorded_at
+  FROM eventstore.events AS e
+ WHERE e.position = $1;
 
 -- name: projection_fail
 SELECT eventstore.projection_fail_v1($1, $2, $3, $4, $5, $6, $7);
@@ -46,13 +64,15 @@ SELECT f.projection, f.stream_name, f.revision, f.error, f.state = 'retrying'
   FROM eventstore.projection_versions AS v
   JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
  WHERE v.serving AND v.projection = ANY ($1::text[])
-   AND f.stream_name = ANY ($2::text[]) AND f.state <> 'skipped';
+   AND f.stream_name = ANY ($2::text[]) AND f.state IN ('parked', 'retrying');
 
--- name: positions_of
--- $1: streams, $2: revisions. Where those events are, if they are stored.
+-- name: places_of
+-- $1: streams, $2: revisions, $3: positions. Where those events are that are stored.
 SELECT e.stream_name, e.revision, e.position
   FROM unnest($1::text[], $2::bigint[]) AS w(stream_name, revision)
-  JOIN eventstore.events AS e ON e.stream_name = w.stream_name AND e.revision = w.revision;
+  JOIN eventstore.events AS e ON e.stream_name = w.stream_name AND e.revision = w.revision
+ UNION ALL
+SELECT e.stream_name, e.revision, e.position FROM eventstore.events AS e WHERE e.position = ANY ($3::bigint[]);
 
 -- name: projection_statuses
 -- $1: a projection, NULL for all.
@@ -99,6 +119,21 @@ SELECT eventstore.projection_position($1, $2);
 -- partition's row changes that.
 SELECT f.position FROM eventstore.projection_failures AS f
  WHERE f.projection = $1 AND f.version = $2 AND f.stream_name = $3 AND f.state = 'retrying';
+
+-- name: projection_switch
+-- $3: even if it is behind, $4: seconds to wait. The version that served before.
+SELECT eventstore.switch_projection($1, $2, $3, make_interval(secs => $4));
+
+-- name: projection_drop
+SELECT eventstore.drop_projection($1, $2);
+
+-- name: projection_rebuild
+SELECT eventstore.rebuild_projection($1, $2);
+
+-- name: projection_compare
+SELECT c.table_name, c.columns, c.serving_version, c.serving_checkpoint, c.serving_rows, c.serving_checksum,
+       c.checkpoint, c.rows, c.checksum
+  FROM eventstore.compare_projection($1, $2) AS c;
 
 -- name: projection_columns
 -- $1: projection, $2: table, $3: the schema of read tables. The version that serves, its tables, and

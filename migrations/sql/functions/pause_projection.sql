@@ -5,7 +5,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    UPDATE eventstore.projection_versions AS v SET state = 'paused', reason = NULL
+    UPDATE eventstore.projection_versions AS v SET state = 'paused', reason = NULL, inline = false
      WHERE v.projection = pause_projection.projection
        AND CASE WHEN pause_projection.version IS NULL THEN v.serving ELSE v.version = pause_projection.version END;
     IF NOT FOUND THEN

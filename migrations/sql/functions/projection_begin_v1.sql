@@ -1,13 +1,14 @@
 -- First statement of a batch's transaction: locks the partition for it, refuses a runner whose lease
--- was taken over (ST006), and tells under which names the tables are and which of the batch's
--- streams are held back.
+-- was taken over (ST006), and tells under which names the tables are, which of the batch's streams
+-- are held back (NULL: of all streams), which events to come are left out, and whether appends apply
+-- it themselves.
 CREATE FUNCTION eventstore.projection_begin_v1(
     _projection text,
     _version    integer,
     _partition  integer,
     _lease      bigint,
     _streams    text[]
-) RETURNS TABLE (checkpoint bigint, serving boolean, held text[])
+) RETURNS TABLE (checkpoint bigint, serving boolean, held text[], skipped bigint[], inline boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -21,10 +22,14 @@ BEGIN
         RAISE EXCEPTION 'partition % of projection "%" version % has another runner now', _partition, _projection, _version
             USING ERRCODE = 'ST006';
     END IF;
-    SELECT v.serving INTO serving FROM eventstore.projection_versions AS v
+    SELECT v.serving, v.inline INTO serving, inline FROM eventstore.projection_versions AS v
      WHERE v.projection = _projection AND v.version = _version;
     held := ARRAY(SELECT f.stream_name FROM eventstore.projection_failures AS f
                    WHERE f.projection = _projection AND f.version = _version
-                     AND f.stream_name = ANY (_streams) AND f.state <> 'skipped');
+                     AND (_streams IS NULL OR f.stream_name = ANY (_streams))
+                     AND f.state IN ('parked', 'retrying'));
+    skipped := ARRAY(SELECT f.position FROM eventstore.projection_failures AS f
+                      WHERE f.projection = _projection AND f.version = _version
+                        AND f.position > checkpoint AND f.state = 'skipped');
     RETURN NEXT;
 END $$;

@@ -11,7 +11,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     UPDATE eventstore.projection_partitions AS p
-       SET checkpoint = _checkpoint, crashes = 0, moved_at = clock_timestamp()
+       SET checkpoint = _checkpoint, crashes = 0, tries = 0, moved_at = clock_timestamp()
      WHERE p.projection = _projection AND p.version = _version AND p.partition = _partition
        AND p.lease = _lease AND p.owner IS NOT NULL AND p.checkpoint <= _checkpoint;
     IF NOT FOUND THEN

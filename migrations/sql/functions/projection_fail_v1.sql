@@ -1,5 +1,5 @@
 -- Part of a batch's transaction: an event could not be applied. 'parked' holds its stream back from
--- there; 'skipped' leaves the event out and says so. A stream that fails again counts one attempt
+-- there, 'stopped' everything; 'skipped' leaves the event out and says so. A stream that fails again counts one attempt
 -- more.
 CREATE FUNCTION eventstore.projection_fail_v1(
     _projection  text,

@@ -1,6 +1,7 @@
 -- A worker's heartbeat: renews its leases, takes free partitions up to its share, and tells which it
 -- holds. `surplus` ones are beyond its share: it finishes their batch and releases them. A partition
--- that its owner did not release in order is taken over with one crash more; a checkpoint resets it.
+-- that its owner did not release in order is taken over; if there are events to apply, with one crash
+-- more: a checkpoint resets it.
 CREATE FUNCTION eventstore.projection_lease_v1(
     _projection text,
     _version    integer,
@@ -31,8 +32,16 @@ BEGIN
     ON CONFLICT (projection, version, owner) DO UPDATE SET seen_until = excluded.seen_until;
     DELETE FROM eventstore.projection_workers AS w
      WHERE w.projection = _projection AND w.version = _version AND w.seen_until < _now - interval '1 day';
-    SELECT ceil(_of.partitions::numeric / greatest(count(*), 1)) INTO _share FROM eventstore.projection_workers AS w
-     WHERE w.projection = _projection AND w.version = _version AND w.seen_until >= _now;
+    -- What is left over when they are shared out evenly stays with those who hold the most.
+    SELECT _of.partitions / w.workers + (w.place <= _of.partitions % w.workers)::integer INTO _share
+      FROM (SELECT w.owner, count(*) OVER () AS workers,
+                   row_number() OVER (ORDER BY count(p.partition) DESC, w.owner) AS place
+              FROM eventstore.projection_workers AS w
+              LEFT JOIN eventstore.projection_partitions AS p USING (projection, version, owner)
+             WHERE w.projection = _projection AND w.version = _version
+               AND (w.seen_until >= _now OR w.owner = _owner)
+             GROUP BY w.owner) AS w
+     WHERE w.owner = _owner;
     -- A batch under way holds its partition, and nobody waits for that here: the others would wait,
     -- too. It cannot be taken over either.
     UPDATE eventstore.projection_partitions AS p SET leased_until = _until
@@ -44,7 +53,8 @@ BEGIN
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
     UPDATE eventstore.projection_partitions AS p
        SET owner = _owner, leased_until = _until, lease = p.lease + 1,
-           crashes = p.crashes + (p.owner IS NOT NULL)::integer
+           crashes = p.crashes + (p.owner IS NOT NULL AND p.checkpoint < (
+               SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e))::integer
      WHERE (p.projection, p.version, p.partition) IN (
             SELECT f.projection, f.version, f.partition FROM eventstore.projection_partitions AS f
              WHERE f.projection = _projection AND f.version = _version

@@ -7,7 +7,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce((SELECT f.revision - 1 FROM eventstore.projection_failures AS f
                       WHERE f.projection = v.projection AND f.version = v.version
-                        AND f.stream_name = $2 AND f.state <> 'skipped'),
+                        AND f.stream_name = $2 AND f.state IN ('parked', 'retrying')),
                     (SELECT e.revision FROM eventstore.events AS e
                       WHERE e.stream_name = $2 AND e.position <= p.checkpoint
                       ORDER BY e.revision DESC LIMIT 1),

@@ -10,11 +10,12 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- Partitions first, as everyone locks them: who drops the version would wait in a circle.
+    UPDATE eventstore.projection_partitions AS p SET owner = NULL, leased_until = NULL
+     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
+       AND (_partition IS NULL OR p.partition = _partition);
     IF _partition IS NULL THEN
         DELETE FROM eventstore.projection_workers AS w
          WHERE w.projection = _projection AND w.version = _version AND w.owner = _owner;
     END IF;
-    UPDATE eventstore.projection_partitions AS p SET owner = NULL, leased_until = NULL
-     WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
-       AND (_partition IS NULL OR p.partition = _partition);
 END $$;

@@ -3,6 +3,6 @@ CREATE FUNCTION eventstore.projection_stop_v1(_projection text, _version integer
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-    UPDATE eventstore.projection_versions AS v SET state = 'stopped', reason = _reason
+    UPDATE eventstore.projection_versions AS v SET state = 'stopped', reason = _reason, inline = false
      WHERE v.projection = _projection AND v.version = _version
 $$;

@@ -12,4 +12,9 @@ BEGIN
         RAISE EXCEPTION 'there is no projection "%" (version %)', resume_projection.projection, coalesce(resume_projection.version::text, 'serving')
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
     END IF;
+    -- The event at which it stopped is tried again.
+    DELETE FROM eventstore.projection_failures AS f USING eventstore.projection_versions AS v
+     WHERE v.projection = resume_projection.projection
+       AND CASE WHEN resume_projection.version IS NULL THEN v.serving ELSE v.version = resume_projection.version END
+       AND f.projection = v.projection AND f.version = v.version AND f.state = 'stopped';
 END $$;

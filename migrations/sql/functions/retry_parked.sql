@@ -5,7 +5,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH asked AS (
-        UPDATE eventstore.projection_failures AS f SET state = 'retrying'
+        UPDATE eventstore.projection_failures AS f SET state = 'retrying', tries = 0
           FROM eventstore.projection_versions AS v
          WHERE v.projection = $1 AND CASE WHEN $3 IS NULL THEN v.serving ELSE v.version = $3 END
            AND f.projection = v.projection AND f.version = v.version

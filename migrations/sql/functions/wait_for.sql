@@ -1,13 +1,14 @@
 -- For psql and plain SQL clients: wait until a projection has applied everything up to a position.
 -- true: it has; false: not within the timeout. Raises at once where waiting is in vain: ST008 there
--- is no such projection, ST009 it is paused or stopped. Looks every 10 to 50 ms; the service's own
+-- is no such projection, ST009 it is paused or stopped, or the stream of the event at that position
+-- is parked. Looks every 10 to 50 ms; the service's own
 -- waits are woken and hold no connection.
 CREATE FUNCTION eventstore.wait_for(
     projection text,
     "position" bigint,
     timeout    interval DEFAULT '5 seconds'
 ) RETURNS boolean
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -21,6 +22,9 @@ BEGIN
           FROM eventstore.projection_versions AS v
           JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
          WHERE v.projection = wait_for.projection AND v.serving;
+        -- After the checkpoint, which passes over an event and parks it in one transaction.
+        PERFORM eventstore.check_not_parked(wait_for.projection, e.stream_name, e.revision)
+           FROM eventstore.events AS e WHERE e.position = wait_for.position;
         IF _checkpoint >= wait_for.position THEN
             RETURN true;
         END IF;

@@ -1,0 +1,101 @@
+"""The SELECT that gives a batch to the statement of a SqlProjection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from eventstore.core.query import EventQuery
+from eventstore.core.sql_projection import SqlProjection
+
+_COLUMNS: Final = (
+    "e.position, e.stream_name, e.revision, e.event_id, e.event_type, e.data, e.metadata, e.tags,"
+    " e.recorded_at"
+)
+_FIRST: Final = 6
+"""Number of the first parameter after those that every batch gives anew."""
+
+
+def batch_select(
+    projection: SqlProjection, *, schema: str, partition: int
+) -> tuple[str, list[list[str]]]:
+    """Give the SELECT of a batch and the arguments that it takes from $6 on.
+
+    $1 and $2 are the positions after and up to which it goes, $3 streams that are held back, $4
+    positions that are left out, $5 the only stream that is meant, NULL for all.
+    """
+    condition, args = query_condition(projection.query, _FIRST)
+    of = ""
+    if projection.partitions > 1:
+        of = f" AND {schema}.partition_of(e.stream_name, {projection.partitions}) = {partition}"
+    return (
+        f"SELECT {_COLUMNS} FROM {schema}.events AS e"  # noqa: S608 - names of our own
+        " WHERE e.position > $1::bigint AND e.position <= $2::bigint"
+        " AND e.stream_name <> ALL ($3::text[]) AND e.position <> ALL ($4::bigint[])"
+        f" AND ($5::text IS NULL OR e.stream_name = $5){of} AND {condition}"
+    ), args
+
+
+def inline_name(projection: SqlProjection, *, schema: str) -> str:
+    """Give the name of the function that appends call."""
+    return f"{schema}_read.{projection.name}__inline_v{projection.version}"
+
+
+def inline_function(projection: SqlProjection, *, schema: str, name: Callable[[str], str]) -> str:
+    """Give the DDL of the function `(after, upto)` that appends call; `name` names tables."""
+    condition, args = query_condition(projection.query, _FIRST)
+    for number in range(len(args), 0, -1):
+        texts = ", ".join(_literal(text) for text in args[number - 1])
+        condition = condition.replace(f"${_FIRST + number - 1}::", f"ARRAY[{texts}]::")
+    body = projection.sql(
+        f"SELECT {_COLUMNS} FROM {schema}.events AS e"  # noqa: S608 - as above
+        f" WHERE e.position > $1 AND e.position <= $2 AND {condition}",
+        name,
+    )
+    of_a_row = (
+        "data_exception OR integrity_constraint_violation OR cardinality_violation"
+        " OR program_limit_exceeded"
+    )
+    problem = f"inline projection {projection.name} refuses it: "
+    text = f"""BEGIN
+    {body};
+EXCEPTION WHEN {of_a_row} THEN
+    RAISE EXCEPTION '{problem}%', SQLERRM USING ERRCODE = 'ST004',
+        DETAIL = jsonb_build_object('problem', '{problem}' || SQLERRM)::text;
+END"""
+    tag = "$body$"
+    while tag in text:
+        tag = tag[:-1] + "_$"
+    function = inline_name(projection, schema=schema)
+    return f"""CREATE OR REPLACE FUNCTION {function}(bigint, bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS {tag}{text}{tag}"""
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def query_condition(query: EventQuery, first: int) -> tuple[str, list[list[str]]]:
+    """Give a query as a condition on events `e`, and its arguments (text[]) from number `first`."""
+    args: list[list[str]] = []
+
+    def bound(values: tuple[str, ...]) -> str:
+        args.append(list(values))
+        return f"${first + len(args) - 1}::text[]"
+
+    any_of = []
+    for item in query.any_of:
+        all_of = []
+        if item.streams:
+            all_of.append(f"e.stream_name = ANY ({bound(item.streams)})")
+        if item.categories:
+            all_of.append(f"split_part(e.stream_name, '-', 1) = ANY ({bound(item.categories)})")
+        if item.types:
+            all_of.append(f"e.event_type = ANY ({bound(item.types)})")
+        if item.tags:
+            all_of.append(f"e.tags @> {bound(item.tags)}")
+        any_of.append(" AND ".join(all_of) or "true")
+    return "(" + " OR ".join(f"({one})" for one in any_of) + ")", args

@@ -1,0 +1,32 @@
+-- Runs inline projections within the transaction that appends, each with what it has not applied:
+-- under the append lock that is what was just inserted. Locks the partition as a batch does, and
+-- then looks again: a version that is being switched or stopped is no longer applied here.
+CREATE FUNCTION eventstore.apply_inline() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    _of   record;
+    _done bigint;
+    _head bigint;
+BEGIN
+    FOR _of IN SELECT v.projection, v.version FROM eventstore.projection_versions AS v
+                WHERE v.inline ORDER BY v.projection, v.version
+    LOOP
+        SELECT p.checkpoint INTO _done FROM eventstore.projection_partitions AS p
+         WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
+           FOR NO KEY UPDATE;
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM eventstore.projection_versions AS v
+             WHERE v.projection = _of.projection AND v.version = _of.version AND v.inline);
+        SELECT max(e.position) INTO _head FROM eventstore.events AS e;
+        EXECUTE format('SELECT eventstore_read.%I($1, $2)', _of.projection || '__inline_v' || _of.version)
+          USING _done, _head;
+        UPDATE eventstore.projection_partitions AS p SET checkpoint = _head, moved_at = clock_timestamp()
+         WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
+           AND p.checkpoint < _head;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER events_inline AFTER INSERT ON eventstore.events
+    FOR EACH STATEMENT EXECUTE FUNCTION eventstore.apply_inline();

@@ -1,0 +1,9 @@
+-- Last statement of that transaction: from now on appends apply it. It stays as it is if it was
+-- paused meanwhile, or has left out an event that is still to come.
+CREATE FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE eventstore.projection_versions AS v SET inline = true
+     WHERE v.projection = _projection AND v.version = _version AND v.state = 'running'
+$$;

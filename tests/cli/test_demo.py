@@ -1,0 +1,106 @@
+"""`eventstore demo`: what it says is so, one can look around in it, and nothing is left behind."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.client.serving import COMMAND, environment
+from tests.fix_server import new_room
+from tests.service.running import processes_in
+
+MOST = 60
+"""Seconds that it may take, as it promises."""
+
+
+@pytest.fixture
+def room() -> Iterator[Path]:
+    """An empty folder for temporary files."""
+    with new_room() as made:
+        yield made
+
+
+def demo(room: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, "demo", *options],
+        env=environment() | {"TMPDIR": str(room), "EVENTSTORE_DSN": "postgresql://nowhere:9/x"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_what_it_shows_is_so_and_one_can_look_around_in_it(room: Path) -> None:
+    began = time.monotonic()
+    with demo(room, "--keep") as running:
+        assert running.stdout is not None
+        lines = []
+        for line in running.stdout:
+            lines.append(line)
+            if "the shop's code" in line:
+                break
+        assert time.monotonic() - began < MOST
+        text = "".join(lines)
+        assert "RevisionConflict: stream 'order-1' is at revision 0" in text
+        assert re.search(
+            r"paid at position 3; \d+ ms later:\n +order_id=order-1 .* status=paid", text
+        )
+        assert "StreamParked: stream 'order-3' is parked in projection 'sales'" in text
+        assert "projection=sales  state=running  checkpoint=8  head=8  parked_streams=1" in text
+        assert "projection=emails  state=running  checkpoint=8  head=8  parked_streams=0" in text
+        assert re.search(r"order-3 +\| Ada +\| shipped +\| +7\.80", text)
+        assert "All of it was as said" in text
+
+        [url] = re.findall(r"curl (http://\S+)/projections", text)
+        projections = httpx.get(f"{url}/projections").json()["projections"]
+        assert [
+            (p["projection"], p["state"], p["lag_events"], p["parked_streams"]) for p in projections
+        ] == [
+            ("emails", "running", 0, 0),
+            ("sales", "running", 0, 0),
+        ]
+        [psql] = re.findall(r"eventstore (psql .* -c .*)", text)
+        shown = subprocess.run(
+            [*COMMAND, *shlex.split(psql)],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "(4 rows)" in shown.stdout
+
+        running.send_signal(signal.SIGINT)
+        _, log = running.communicate(timeout=MOST)
+    assert (running.returncode, log) == (0, "")
+    assert list(room.iterdir()) == []
+    assert processes_in(room) == set()
+
+
+def test_it_ends_what_it_has_started_when_it_is_interrupted(room: Path) -> None:
+    with demo(room) as running:
+        assert running.stdout is not None
+        assert any(line.startswith("1. ") for line in running.stdout)
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=MOST)
+    assert running.returncode not in (0, None)
+    assert list(room.iterdir()) == []
+    assert processes_in(room) == set()
+
+
+def test_a_port_that_is_taken_is_told_in_the_words_of_the_service(room: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with demo(room, "--port", str(port)) as running:
+            _, log = running.communicate(timeout=MOST)
+    assert running.returncode == 1
+    assert f"port {port} on 127.0.0.1 is taken" in log
+    assert "Traceback" not in log
