@@ -11,9 +11,9 @@ STREAMS: Final = 5_000
 _WORDS: Final = "deliver to the neighbour if nobody is at home; ring twice; mind the dog "
 
 
-def stream_name(number: int) -> str:
+def stream_name(number: int, streams: int = STREAMS) -> str:
     """Give the stream of the event with this number."""
-    return f"order-{number % STREAMS}"
+    return f"order-{number % streams}"
 
 
 def revision(number: int) -> int:

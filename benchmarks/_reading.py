@@ -9,7 +9,7 @@ import asyncpg
 
 from eventstore import Append, EventData, EventStore
 
-from ._data import EVENT_TYPE, payload, stream_name
+from ._data import EVENT_TYPE, STREAMS, payload, stream_name
 from ._report import Measurement
 
 PAGE: Final = 500
@@ -17,12 +17,12 @@ PAGE: Final = 500
 _BATCH: Final = 500
 
 
-async def fill(store: EventStore, events: int) -> None:
+async def fill(store: EventStore, events: int, *, streams: int = STREAMS) -> None:
     """Append so many events of 200 bytes, neighbours in different streams."""
     for low in range(0, events, _BATCH):
         numbers = range(low, min(low + _BATCH, events))
         await store.append_many(
-            [Append(stream_name(n), [EventData(EVENT_TYPE, payload(n))]) for n in numbers]
+            [Append(stream_name(n, streams), [EventData(EVENT_TYPE, payload(n))]) for n in numbers]
         )
 
 

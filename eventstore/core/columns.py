@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from eventstore.core.errors import InvalidInput
-from eventstore.core.values import is_json, is_key_type, maker
+from eventstore.core.values import Make, is_json, is_key_type, is_mutable, maker
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -20,15 +21,11 @@ Key: TypeAlias = tuple[Any, ...]
 class Columns:
     """A read table's columns: what a key and a row of it are."""
 
-    __slots__ = ("_makers", "_needed", "json", "key", "table", "values")
+    __slots__ = ("_json", "_key_makers", "_made", "_mutable", "_nulls", "key", "table")
 
     def __init__(self, table: sa.Table) -> None:
         self.table = table.name
         self.key = tuple(column.name for column in table.primary_key.columns)
-        self.values = frozenset(column.name for column in table.columns) - set(self.key)
-        self.json = frozenset(column.name for column in table.columns if is_json(column))
-        self._makers = {column.name: maker(column) for column in table.columns}
-        self._needed = frozenset(c.name for c in table.columns if not c.nullable)
         if not self.key:
             raise InvalidInput(f"read table {table.name!r} needs a primary key")
         for column in table.primary_key.columns:
@@ -37,6 +34,13 @@ class Columns:
                     f"a key of read table {table.name!r} is text, a number, a date, a time or a "
                     f"UUID, not {column.type!r} ({column.name})"
                 )
+        self._nulls: Row = dict.fromkeys(column.name for column in table.columns)
+        self._key_makers = [(c.name, maker(c)) for c in table.primary_key.columns]
+        self._made = [
+            (c.name, maker(c), c.nullable) for c in table.columns if c.name not in self.key
+        ]
+        self._json = [column.name for column in table.columns if is_json(column)]
+        self._mutable = [c.name for c in table.columns if is_mutable(c)]
 
     def key_of(self, value: Any) -> Key | None:
         """Give a key as a tuple, or raise InvalidInput if it does not fit."""
@@ -45,7 +49,12 @@ class Columns:
         key = value if isinstance(value, tuple) else (value,)
         if len(key) != len(self.key) or None in key:
             raise InvalidInput(f"the key of {self.table!r} is {self.key}, not {value!r:.60}")
-        return tuple([self._made(name, part) for name, part in zip(self.key, key, strict=True)])
+        return tuple(
+            [
+                self._make(name, make, part)
+                for (name, make), part in zip(self._key_makers, key, strict=True)
+            ]
+        )
 
     def whole(self, key: Key, row: Mapping[str, Any]) -> Row:
         """Give a row as it is read back: with its key and every column.
@@ -54,31 +63,40 @@ class Columns:
         """
         if not isinstance(row, Mapping):
             raise InvalidInput(f"a row of {self.table!r} is a dict or None, not {row!r:.60}")
-        whole: Row = dict(zip(self.key, key, strict=True))
-        for name, value in whole.items():
-            if name in row and self._made(name, row[name]) != value:
+        whole: Row = {**self._nulls, **row}
+        if len(whole) > len(self._nulls):
+            unknown = ", ".join(sorted(row.keys() - self._nulls.keys()))
+            raise InvalidInput(f"{self.table!r} has no column {unknown}")
+        for (name, make), value in zip(self._key_makers, key, strict=True):
+            if name in row and self._make(name, make, row[name]) != value:
                 raise InvalidInput(f"the row of {self.table!r} with key {key} has another {name}")
-        if unknown := row.keys() - self.values - whole.keys():
-            raise InvalidInput(f"{self.table!r} has no column {', '.join(sorted(unknown))}")
-        for name in self.values:
-            whole[name] = self._made(name, row.get(name))
+            whole[name] = value
+        for name, make, nullable in self._made:
+            value = whole[name]
+            if value is not None:
+                whole[name] = self._make(name, make, value)
+            elif not nullable:
+                raise InvalidInput(f"{self.table}.{name} is not to be NULL")
         return whole
+
+    def copy(self, row: Row | None) -> Row | None:
+        """Copy a row with what is in it, so that a handler may change either in place."""
+        if row is None:
+            return None
+        copied = row.copy()
+        for name in self._mutable:
+            copied[name] = deepcopy(row[name])
+        return copied
 
     def same(self, row: Row | None, other: Row | None) -> bool:
         """Whether two whole rows are equal, also where Python takes different JSON for equal."""
         return row == other and (
-            not self.json
-            or row is None
+            row is None
             or other is None
-            or all(repr(row[name]) == repr(other[name]) for name in self.json)
+            or all(repr(row[name]) == repr(other[name]) for name in self._json)
         )
 
-    def _made(self, name: str, value: Any) -> Any:
-        if value is None:
-            if name in self._needed:
-                raise InvalidInput(f"{self.table}.{name} is not to be NULL")
-            return None
-        make = self._makers[name]
+    def _make(self, name: str, make: Make | None, value: Any) -> Any:
         if make is None:
             return value
         try:

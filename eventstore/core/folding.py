@@ -7,9 +7,7 @@ fold(plan, rows)          ->  Folded its `rows` are the rows to write
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from copy import deepcopy
-from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from eventstore.core.columns import Columns, Key, Row
 from eventstore.core.definition import OnFailure
@@ -58,9 +56,6 @@ class Folded(NamedTuple):
 
     rows: Rows
     failures: tuple[Failure, ...]
-
-
-_NOTHING: Final[Mapping[str, Row | None]] = MappingProxyType({})
 
 
 def plan(
@@ -141,12 +136,13 @@ def _apply(step: Step, rows: Rows, changed: Rows) -> Exception | None:
         for fold, key, lookups in step.visits:
             table = fold.columns.table
             row = _row(rows, changed, table, key)
-            seen = _NOTHING
             if fold.lookups:
-                seen = dict.fromkeys(fold.lookups)
+                seen: dict[str, Row | None] = dict.fromkeys(fold.lookups)
                 for name, of, by in lookups:
-                    seen[name] = _copy(_row(rows, changed, of, by))
-            new = fold.handler(_copy(row), step.event, **seen)
+                    seen[name] = fold.lookups[name].columns.copy(_row(rows, changed, of, by))
+                new = fold.handler(fold.columns.copy(row), step.event, **seen)
+            else:
+                new = fold.handler(fold.columns.copy(row), step.event)
             if new is not None:
                 new = fold.columns.whole(key, new)
             before.append((table, key, row))
@@ -161,10 +157,3 @@ def _apply(step: Step, rows: Rows, changed: Rows) -> Exception | None:
 def _row(rows: Rows, changed: Rows, table: str, key: Key) -> Row | None:
     known = changed[table]
     return known[key] if key in known else rows[table][key]
-
-
-def _copy(row: Row | None) -> Row | None:
-    """Copy a row with what is in it, so that a handler may change either in place."""
-    if row is None:
-        return None
-    return {name: deepcopy(v) if isinstance(v, (list, dict)) else v for name, v in row.items()}

@@ -38,6 +38,11 @@ def is_key_type(column: sa.Column[Any]) -> bool:
     return _name(column.type) in _KINDS.keys() - {"array", "json", "jsonb"}
 
 
+def is_mutable(column: sa.Column[Any]) -> bool:
+    """Whether a value of the column could be changed in place."""
+    return _name(column.type) not in _KINDS or _name(column.type) in {"array", "json", "jsonb"}
+
+
 def is_json(column: sa.Column[Any]) -> bool:
     """Whether it holds JSON, of which Python takes 0 and False for equal."""
     return _name(column.type) in {"json", "jsonb"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncpg
 
 from eventstore.core.definition import Definition
-from eventstore.core.errors import DefinitionChanged
+from eventstore.core.errors import DefinitionChanged, InvalidInput
 from eventstore.postgres.errors import translate
 from eventstore.postgres.statements import statements
-from eventstore.projections.connection import Connection
+from eventstore.projections.connection import FAILURES, Connection
 from eventstore.projections.fingerprint import fingerprint
 from eventstore.projections.tables import ReadTable
 
@@ -17,8 +17,9 @@ async def register(connection: Connection, projection: Definition, *, schema: st
     """Make a version known and create its tables; tell whether it was new.
 
     All or nothing, and safe to call from any number of workers at once. Raises DefinitionChanged
-    if this version is known with other tables, another query or other partitions, and AccessDenied
-    if the connected user is no member of `<schema>_worker`.
+    if this version is known with other tables, another query or other partitions, InvalidInput if
+    a table of that name is not its own, AccessDenied if the connected user is no member of
+    `<schema>_worker`, and Unavailable.
     """
     tables = read_tables(projection, schema=schema)
     try:
@@ -45,8 +46,13 @@ async def register(connection: Connection, projection: Definition, *, schema: st
                     await connection.execute(
                         f"GRANT SELECT ON {name} TO {schema}_reader, {schema}_writer"
                     )
-    except asyncpg.PostgresError as error:
-        if error.sqlstate == "ST007":
+    except asyncpg.DuplicateTableError as error:
+        raise InvalidInput(
+            f"projection {projection.name!r} cannot make its tables in schema {schema}_read: "
+            f"{error}, and it belongs to something else"
+        ) from error
+    except FAILURES as error:
+        if getattr(error, "sqlstate", None) == "ST007":
             raise DefinitionChanged(projection.name, projection.version) from error
         raise translate(error) from error
     return is_new

@@ -16,6 +16,7 @@ import asyncpg
 from eventstore.core.definition import Definition
 from eventstore.core.streams import partition_of
 from eventstore.postgres.connection import Connection
+from eventstore.postgres.errors import refused_connection
 from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.statements import statements
 from eventstore.progress import progress_channel
@@ -56,27 +57,11 @@ class Worker:
     async def run(self) -> None:
         """Register the projections and run them.
 
-        Raises DefinitionChanged before any of them has begun.
+        Raises DefinitionChanged, InvalidInput, AccessDenied or Unavailable before any of them has
+        begun; later on it waits for a database that has gone away.
         """
-        pool = await asyncpg.create_pool(
-            self._dsn,
-            min_size=0,
-            max_size=sum(projection.partitions for projection in self._projections) + 2,
-            connection_class=Connection,
-            init=read_json_as_values,
-            server_settings={
-                "application_name": "eventstore worker",
-                # A worker that stands still in the middle of a batch must not hold its partition.
-                "idle_in_transaction_session_timeout": "60s",
-                "tcp_keepalives_idle": "10",
-                "tcp_keepalives_interval": "5",
-                "tcp_keepalives_count": "3",
-            },
-        )
-        async with pool:
-            async with pool.acquire() as connection:
-                for projection in self._projections:
-                    await register(connection, projection, schema=self._store.schema)
+        async with await self._pool() as pool:
+            await self._register(pool)
             names = ", ".join(f"{p.name} version {p.version}" for p in self._projections)
             logger.info("worker %s now runs %s", self.name, names)
             notify = statements(self._store.schema)["notify"]
@@ -93,6 +78,31 @@ class Worker:
                         tasks.create_task(share.run(self._stopping), name=f"share of {share}")
             finally:
                 await notifier.close()
+
+    async def _pool(self) -> asyncpg.Pool[asyncpg.Record]:
+        return await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=sum(projection.partitions for projection in self._projections) + 2,
+            connection_class=Connection,
+            init=read_json_as_values,
+            server_settings={
+                "application_name": "eventstore worker",
+                # A worker that stands still in the middle of a batch must not hold its partition.
+                "idle_in_transaction_session_timeout": "60s",
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "3",
+            },
+        )
+
+    async def _register(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        try:
+            async with pool.acquire() as connection:
+                for projection in self._projections:
+                    await register(connection, projection, schema=self._store.schema)
+        except FAILURES as error:
+            raise refused_connection(error) from None
 
 
 class Share:

@@ -26,6 +26,7 @@ async def owners(connection: Pg) -> list[str | None]:
 async def test_what_is_appended_is_applied_before_and_while_it_runs(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
+    before = set(threading.enumerate())
     for n in range(20):
         await store.append(f"order-{n % 3}", EventData("T"))
         await store.append("other-1", EventData("T"))
@@ -41,7 +42,8 @@ async def test_what_is_appended_is_applied_before_and_while_it_runs(
     assert await owners(connection) == [None]
 
     async def no_thread_is_left() -> bool:
-        return not [t for t in threading.enumerate() if t.name == "projection orders"]
+        left = set(threading.enumerate()) - before
+        return not [thread for thread in left if thread.name == "projection orders"]
 
     await until(no_thread_is_left, "the thread of the handlers to end")
 

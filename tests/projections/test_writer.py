@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from eventstore import EventData, EventStore, RecordedEvent
 from eventstore.core.columns import Row
 from eventstore.core.definition import OnFailure
-from eventstore.core.errors import DefinitionChanged
+from eventstore.core.errors import DefinitionChanged, InvalidInput
 from eventstore.core.projection import Projection
 from eventstore.projections.batch import Batch
 from eventstore.projections.registry import register
@@ -259,6 +259,13 @@ async def test_a_changed_definition_needs_a_new_version(worker: Pg) -> None:
         "SELECT tablename FROM pg_tables WHERE schemaname = 'eventstore_read'"
     )
     assert {row[0] for row in names} == {"orders", "orders__v2"}
+
+
+async def test_a_table_of_somebody_else_is_not_taken(worker: Pg) -> None:
+    await worker.execute("CREATE TABLE eventstore_read.orders (mine text)")
+    with pytest.raises(InvalidInput, match="belongs to something else"):
+        await register(worker, made(), schema="eventstore")
+    assert await worker.fetchval("SELECT count(*) FROM eventstore.projection_versions") == 0
 
 
 async def test_a_retry_that_is_asked_for_twice_is_done_once(store: EventStore, worker: Pg) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from eventstore import EventStore, RecordedEvent
 from eventstore.core.columns import Row
+from eventstore.core.definition import Definition
 from eventstore.core.projection import Projection
 from eventstore.projections.worker import Worker
 from tests.fix_database import Pg
@@ -61,7 +62,7 @@ class Counting:
 
 
 @asynccontextmanager
-async def working(store: EventStore, dsn: str, *projections: Projection) -> AsyncIterator[None]:
+async def working(store: EventStore, dsn: str, *projections: Definition) -> AsyncIterator[None]:
     """Let one worker run them all."""
     worker = Worker(store, projections, dsn=dsn)
     task = asyncio.ensure_future(worker.run())

@@ -1,0 +1,190 @@
+"""Projections catching up: a fold over 10,000 keys, run by a worker from the library.
+
+The limit is the loop that one would write by hand for this one table: fetch 5,000 events, load the
+rows that they touch, fold them in a dict, write them by one upsert, and the checkpoint with them.
+Both sides begin with an empty table, and decode the data of every event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from itertools import count
+from time import perf_counter
+from typing import Any, Final
+
+import asyncpg
+import sqlalchemy as sa
+
+from eventstore import EventStore, Projection
+from eventstore.projections.registry import register
+from eventstore.projections.worker import Worker
+
+from ._options import Options, parse
+from ._reading import checked, fill
+from ._report import Measurement, Row, print_report
+from ._rounds import Contest, compete, run
+from ._server import Database, database
+
+KEYS: Final = 10_000
+BATCH: Final = 5_000
+PATIENCE: Final = 600.0
+_TABLES: Final = """
+CREATE TABLE {schema}.by_hand (
+    order_id text PRIMARY KEY, events integer NOT NULL, total double precision NOT NULL,
+    customer text NOT NULL);
+CREATE TABLE {schema}.by_hand_checkpoint (position bigint NOT NULL);
+INSERT INTO {schema}.by_hand_checkpoint VALUES (0)
+"""
+_FETCH: Final = """
+SELECT position, stream_name, data::text FROM {schema}.events
+ WHERE position > $1 ORDER BY position LIMIT $2
+"""
+_LOAD: Final = """
+SELECT order_id, events, total, customer FROM {schema}.by_hand WHERE order_id = ANY ($1::text[])
+"""
+_UPSERT: Final = """
+INSERT INTO {schema}.by_hand (order_id, events, total, customer)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::double precision[], $4::text[])
+ON CONFLICT (order_id) DO UPDATE
+   SET events = excluded.events, total = excluded.total, customer = excluded.customer
+"""
+_MOVE: Final = "UPDATE {schema}.by_hand_checkpoint SET position = $1"
+
+
+class ByHand:
+    """The limit: fetch, fold, upsert; rows and checkpoint in one transaction a batch."""
+
+    def __init__(self, connection: asyncpg.Connection[Any], schema: str) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._fetch, self._load, self._upsert, self._move = (
+            text.format(schema=schema) for text in (_FETCH, _LOAD, _UPSERT, _MOVE)
+        )
+
+    async def create(self) -> None:
+        """Create its table and its checkpoint."""
+        await self._connection.execute(_TABLES.format(schema=self._schema))
+
+    async def catch_up(self, store: EventStore, events: int) -> Measurement:
+        """Apply the log's last events to an empty table."""
+        position = (await store.head()).position - events
+        await self._connection.execute(f"TRUNCATE {self._schema}.by_hand")
+        done = 0
+        started = perf_counter()
+        while batch := await self._connection.fetch(self._fetch, position, BATCH):
+            position = batch[-1][0]
+            await self._write(batch, position)
+            done += len(batch)
+        return checked(Measurement(done, perf_counter() - started), events)
+
+    async def _write(self, batch: list[asyncpg.Record], position: int) -> None:
+        async with self._connection.transaction():
+            keys = list({stream_name for _, stream_name, _ in batch})
+            rows = {row[0]: tuple(row) for row in await self._connection.fetch(self._load, keys)}
+            for _, stream_name, text in batch:
+                data = json.loads(text)
+                _, number, total, _ = rows.get(stream_name, (stream_name, 0, 0.0, ""))
+                rows[stream_name] = (
+                    stream_name,
+                    number + 1,
+                    total + data["total"],
+                    data["customer"],
+                )
+            await self._connection.execute(self._upsert, *zip(*rows.values(), strict=True))
+            await self._connection.execute(self._move, position)
+
+
+class ByProjection:
+    """The candidate: a projection, and a worker that runs it."""
+
+    def __init__(self, connection: asyncpg.Connection[Any], at: Database) -> None:
+        self._connection = connection
+        self._at = at
+        self._numbers = count(1)
+
+    async def catch_up(self, store: EventStore, events: int) -> Measurement:
+        """Apply the log's last events to an empty table; from the start of the worker on."""
+        head = (await store.head()).position
+        projection = folding(f"orders_{next(self._numbers)}")
+        await register(self._connection, projection, schema=self._at.schema)
+        await self._connection.execute(
+            f"UPDATE {self._at.schema}.projection_partitions SET checkpoint = $1"
+            " WHERE projection = $2",
+            head - events,
+            projection.name,
+        )
+        worker = Worker(store, [projection], dsn=self._at.dsn)
+        started = perf_counter()
+        working = asyncio.ensure_future(worker.run())
+        await store.wait_for(projection.name, position=head, timeout=PATIENCE)
+        seconds = perf_counter() - started
+        worker.stop()
+        await working
+        applied: int = await self._connection.fetchval(
+            f"SELECT sum(events) FROM {self._at.schema}_read.{projection.name}"
+        )
+        return checked(Measurement(applied, seconds), events)
+
+
+def folding(name: str) -> Projection:
+    """Give a projection that does what is done by hand."""
+    table = sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("order_id", sa.Text, primary_key=True),
+        sa.Column("events", sa.Integer, nullable=False),
+        sa.Column("total", sa.Double, nullable=False),
+        sa.Column("customer", sa.Text, nullable=False),
+    )
+    projection = Projection(name, tables=[table])
+
+    @projection.fold(table, key=lambda event: event.stream_name)
+    def order(row: Any, event: Any) -> Any:
+        data = event.data
+        return {
+            "events": row["events"] + 1 if row else 1,
+            "total": row["total"] + data["total"] if row else data["total"],
+            "customer": data["customer"],
+        }
+
+    return projection
+
+
+async def _compare(options: Options, at: Database) -> list[Row]:
+    connection = await asyncpg.connect(at.dsn)
+    try:
+        async with EventStore(at.dsn, schema=at.schema) as store:
+            await fill(store, options.events, streams=KEYS)
+            by_hand, by_projection = (
+                ByHand(connection, at.schema),
+                ByProjection(connection, at),
+            )
+            await by_hand.create()
+            contests = [
+                Contest(
+                    what=f"fold, {KEYS:,} keys",
+                    against=f"fetch {BATCH:,}, fold in a dict, upsert by hand",
+                    target=0.6,
+                    candidate=lambda events: by_projection.catch_up(store, events),
+                    limit=lambda events: by_hand.catch_up(store, events),
+                ),
+            ]
+            return await compete(contests, options)
+    finally:
+        await connection.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark and print its table."""
+    options = parse(argv, description=__doc__, events=100_000, smoke_events=1_500)
+    with database(options) as at:
+        rows = run(_compare(options, at))
+    print_report("Projections catching up", rows, as_json=options.json, smoke=options.smoke)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
