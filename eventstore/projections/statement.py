@@ -36,12 +36,18 @@ def batch_select(
     ), args
 
 
-def inline_name(projection: SqlProjection, *, schema: str) -> str:
-    """Give the name of the function that appends call."""
-    return f"{schema}_read.{projection.name}__inline_v{projection.version}"
+def inline_name(projection: SqlProjection, *, schema: str, serving: bool) -> str:
+    """Give the name of the function that appends call while it serves, or beside the one that does.
+
+    There are both, so that a switch leaves nothing to be made anew.
+    """
+    kind = "inline" if serving else "beside"
+    return f"{schema}_read.{projection.name}__{kind}_v{projection.version}"
 
 
-def inline_function(projection: SqlProjection, *, schema: str, name: Callable[[str], str]) -> str:
+def inline_function(
+    projection: SqlProjection, *, schema: str, serving: bool, name: Callable[[str], str]
+) -> str:
     """Give the DDL of the function `(after, upto)` that appends call; `name` names tables."""
     condition, args = query_condition(projection.query, _FIRST)
     for number in range(len(args), 0, -1):
@@ -66,7 +72,7 @@ END"""
     tag = "$body$"
     while tag in text:
         tag = tag[:-1] + "_$"
-    function = inline_name(projection, schema=schema)
+    function = inline_name(projection, schema=schema, serving=serving)
     return f"""CREATE OR REPLACE FUNCTION {function}(bigint, bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
