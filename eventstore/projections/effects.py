@@ -159,10 +159,12 @@ class SqlEffect:
                 name=lambda name: self._tables[name].physical_name(serving=serving),
             )
         )
-        await connection.execute("RESET ROLE")
-        # What cannot work is found here, and not by whoever appends next.
         name = inline_name(self._projection, schema=self._schema)
+        await connection.execute(f"REVOKE ALL ON FUNCTION {name} FROM PUBLIC")
+        await connection.execute(f"GRANT EXECUTE ON FUNCTION {name} TO {self._schema}_owner")
+        # What cannot work is found here, and not by whoever appends next.
         await connection.execute(f"SELECT {name}(0, 0)")
+        await connection.execute("RESET ROLE")
 
     async def apply(self, connection: Connection, start: Start, batch: Batch) -> list[Failure]:
         try:

@@ -2535,6 +2535,7 @@ GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integ
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_attach_v1() FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_attach_v1() TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2562,6 +2563,7 @@ GRANT ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version i
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2598,6 +2600,7 @@ GRANT ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _versio
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_stop_v1(_projection text, _version integer, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -2611,6 +2614,7 @@ GRANT ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version i
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_unpark_v1(_projection text, _version integer, _stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
