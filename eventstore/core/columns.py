@@ -45,7 +45,10 @@ class Columns:
         key = value if isinstance(value, tuple) else (value,)
         if len(key) != len(self.key) or None in key:
             raise InvalidInput(f"the key of {self.table!r} is {self.key}, not {value!r:.60}")
-        return tuple([self._made(name, part) for name, part in zip(self.key, key, strict=True)])
+        made = tuple([self._made(name, part) for name, part in zip(self.key, key, strict=True)])
+        if any(part != part for part in made):  # noqa: PLR0124 - true of NaN alone
+            raise InvalidInput(f"a key of {self.table!r} cannot be NaN")
+        return made
 
     def whole(self, key: Key, row: Mapping[str, Any]) -> Row:
         """Give a row as it is read back: with its key and every column.
