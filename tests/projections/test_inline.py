@@ -156,12 +156,22 @@ async def _stopped(connection: Pg) -> bool:
 
 
 async def test_texts_of_a_query_are_quoted(store: EventStore, dsn: str, connection: Pg) -> None:
-    odd = "o'brien\\' $6::text[] {x} $body$"
-    projection = by_statement(inline=True, types=[odd, "Placed"])
+    odd = "o'brien\\' $6::text[] {totals} $body$"
+    projection = by_statement(inline=True, types=[odd, "Placed"], streams=["a"])
     async with working(store, dsn, projection):
         await attached(connection)
         await store.append("a", [EventData(odd, {"customer": "ann", "total": 1}), EventData("x")])
     assert await rows(connection) == {"ann": (Decimal(1), 1)}
+
+
+async def test_a_statement_may_end_in_a_comment_and_name_a_column_as_plpgsql_does(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    found = STATEMENT.replace("FROM batch", "FROM (SELECT *, 1 AS found FROM batch) AS b")
+    projection = inline(found.replace("count(*)", "sum(found)") + "-- done")
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, dsn, projection):
+        await attached(connection)
 
 
 @pytest.mark.parametrize(
