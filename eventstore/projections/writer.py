@@ -86,8 +86,10 @@ class Writer:
                 start = await self._begin(connection, None)
                 if not start.inline:
                     head: int = await connection.fetchval(self._sql["projection_attach"])
-                    await self._effect.apply(connection, start, Batch(start.checkpoint, head, None))
-                    await self._checkpoint(connection, head)
+                    if head > start.checkpoint:
+                        rest = Batch(start.checkpoint, head, None)
+                        await self._effect.apply(connection, start, rest)
+                        await self._checkpoint(connection, head)
                     await self._effect.make_inline(connection, serving=start.serving)
                     await connection.execute(self._sql["projection_inline"], *self._who)
         self.is_inline = True

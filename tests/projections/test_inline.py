@@ -155,6 +155,25 @@ async def _stopped(connection: Pg) -> bool:
     return "one() does not exist" in (reason or "")
 
 
+@pytest.mark.parametrize("events", [0, 1])
+async def test_a_statement_that_refuses_an_empty_batch_never_comes_to_appends(
+    store: EventStore, dsn: str, connection: Pg, events: int
+) -> None:
+    if events:
+        await store.append("order-1", placed("ann", "1"))
+    without_group = STATEMENT.replace("data ->> 'customer'", "'all'", 1).replace("GROUP BY 1", "")
+    async with working(store, dsn, inline(without_group)):
+        await until(lambda: _refuses(connection), "it to stop")
+        await store.append("order-1", EventData("Other"))
+
+
+async def _refuses(connection: Pg) -> bool:
+    reason: str | None = await connection.fetchval(
+        "SELECT reason FROM eventstore.projection_status WHERE state = 'stopped'"
+    )
+    return "totals refuses it: null value" in (reason or "")
+
+
 async def test_texts_of_a_query_are_quoted(store: EventStore, dsn: str, connection: Pg) -> None:
     odd = "o'brien\\' $6::text[] {totals} $body$"
     projection = by_statement(inline=True, types=[odd, "Placed"], streams=["a"])
