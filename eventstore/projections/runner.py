@@ -204,9 +204,9 @@ class Runner:
                     connection: Connection, batch: Batch = batch, tries: int = tries
                 ) -> bool:
                     if tries > MOST_TRIES and batch.events:
-                        one = Batch(
-                            batch.after, batch.upto, batch.events[:1], stream_name, batch.then
-                        )
+                        first, *others = batch.events
+                        then = others[0] if others else batch.then
+                        one = Batch(batch.after, first.position, [first], stream_name, then)
                         await self._writer.refuse_retried(
                             connection, one, self.checkpoint, Crashed()
                         )
@@ -226,8 +226,8 @@ class Runner:
                 async with self._pool.acquire() as connection:
                     return await act(connection)
             except FAILURES as error:
-                if str(getattr(error, "sqlstate", "")).startswith("42"):
-                    raise  # as a table that is gone: it does not pass
+                if str(getattr(error, "sqlstate", "")).startswith(("42", "ST")):
+                    raise  # as a table that is gone, or what we refuse: it does not pass
                 if self._stopping:
                     raise _Stopping from error
                 seconds = next(waits)
