@@ -89,8 +89,10 @@ class Writer:
                 # The append lock before the partition, as appends take them.
                 head: int = await connection.fetchval(self._sql["hold_appends"])
                 start = await self._begin(connection, None)
-                await self._effect.apply(connection, start, Batch(start.checkpoint, head, None))
-                await self._checkpoint(connection, head)
+                if head > start.checkpoint:
+                    rest = Batch(start.checkpoint, head, None)
+                    await self._effect.apply(connection, start, rest)
+                    await self._checkpoint(connection, head)
                 await self._effect.make_inline(connection, serving=start.serving)
                 await connection.execute(self._sql["projection_inline"], *self._who)
         self.is_inline = True

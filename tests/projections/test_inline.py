@@ -153,6 +153,20 @@ async def test_a_writer_who_may_not_touch_the_tables_appends(
     assert owner == "eventstore_worker"
 
 
+async def test_a_worker_of_its_role_alone_attaches_and_nobody_else_applies(
+    store: EventStore, dsn: str, connection: Pg, login: Login
+) -> None:
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, login("eventstore_worker", dsn), inline()):
+        await attached(connection)
+    for role in ("reader", "writer"):
+        async with new_pg(login(f"eventstore_{role}", dsn)) as other:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await other.execute("SELECT eventstore_read.totals__inline_v1(0, 1)")
+    await store.append("order-1", placed("ann", "1"))
+    assert await rows(connection) == {"ann": (Decimal(2), 2)}
+
+
 async def test_a_statement_that_works_only_elsewhere_never_comes_to_appends(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
@@ -172,13 +186,42 @@ async def _stopped(connection: Pg) -> bool:
     return "one() does not exist" in (reason or "")
 
 
+@pytest.mark.parametrize("events", [0, 1])
+async def test_a_statement_that_refuses_an_empty_batch_never_comes_to_appends(
+    store: EventStore, dsn: str, connection: Pg, events: int
+) -> None:
+    if events:
+        await store.append("order-1", placed("ann", "1"))
+    without_group = STATEMENT.replace("data ->> 'customer'", "'all'", 1).replace("GROUP BY 1", "")
+    async with working(store, dsn, inline(without_group)):
+        await until(lambda: _refuses(connection), "it to stop")
+        await store.append("order-1", EventData("Other"))
+
+
+async def _refuses(connection: Pg) -> bool:
+    reason: str | None = await connection.fetchval(
+        "SELECT reason FROM eventstore.projection_status WHERE state = 'stopped'"
+    )
+    return "totals refuses it: null value" in (reason or "")
+
+
 async def test_texts_of_a_query_are_quoted(store: EventStore, dsn: str, connection: Pg) -> None:
-    odd = "o'brien\\' $6::text[] {x} $body$"
-    projection = by_statement(inline=True, types=[odd, "Placed"])
+    odd = "o'brien\\' $6::text[] {totals} $body$"
+    projection = by_statement(inline=True, types=[odd, "Placed"], streams=["a"])
     async with working(store, dsn, projection):
         await attached(connection)
         await store.append("a", [EventData(odd, {"customer": "ann", "total": 1}), EventData("x")])
     assert await rows(connection) == {"ann": (Decimal(1), 1)}
+
+
+async def test_a_statement_may_end_in_a_comment_and_name_a_column_as_plpgsql_does(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    found = STATEMENT.replace("FROM batch", "FROM (SELECT *, 1 AS found FROM batch) AS b")
+    projection = inline(found.replace("count(*)", "sum(found)") + "-- done")
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, dsn, projection):
+        await attached(connection)
 
 
 @pytest.mark.parametrize(
