@@ -11,6 +11,7 @@ CREATE ROLE eventstore_owner NOLOGIN;
 CREATE ROLE eventstore_writer NOLOGIN;
 CREATE ROLE eventstore_reader NOLOGIN;
 CREATE ROLE eventstore_worker NOLOGIN;
+GRANT eventstore_worker TO eventstore_owner;  -- whose functions rename and drop read tables
 
 CREATE ROLE eventstore_migrate_login LOGIN PASSWORD :'migrate_password' IN ROLE eventstore_owner;
 CREATE ROLE eventstore_api_login LOGIN PASSWORD :'api_password' IN ROLE eventstore_writer;

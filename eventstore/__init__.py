@@ -1,8 +1,9 @@
 """A PostgreSQL-native event store: dense positions in commit order, exact retries, plain SQL."""
 
 from eventstore.app import App
-from eventstore.catalog import ParkedStream, ProjectionCatalog, ProjectionStatus, TableComparison
+from eventstore.catalog import ProjectionCatalog
 from eventstore.core.append import Append, Appended
+from eventstore.core.catalog import ParkedStream, ProjectionStatus, TableComparison
 from eventstore.core.errors import (
     AppendRefused,
     ConditionFailed,
@@ -26,6 +27,7 @@ from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import Limits
 from eventstore.core.projection import Projection
 from eventstore.core.query import AppendCondition, EventQuery
+from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
 from eventstore.core.sql_projection import SqlProjection
 from eventstore.feed import Follower
@@ -68,5 +70,6 @@ __all__ = [
     "SqlProjection",
     "StreamParked",
     "TableComparison",
+    "TablePage",
     "Unavailable",
 ]

@@ -2,133 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol, TypeVar
 
-from eventstore.core.errors import NotFound
+from eventstore.core import catalog
+from eventstore.core.catalog import ParkedStream, ProjectionStatus, Question, TableComparison
+from eventstore.core.readtables import DEFAULT_ROWS, TablePage, TableQuery, table_query
 
-Fetch = Callable[..., Awaitable[list[Any]]]
-
-
-class ProjectionStatus(NamedTuple):
-    """One version of a projection: the columns of the view `projection_status`.
-
-    `state` is running, waiting (no worker runs it), paused or stopped (`reason` says why);
-    `lag_seconds` is the age of the oldest event that it has not applied.
-    """
-
-    projection: str
-    version: int
-    serving: bool
-    state: str
-    reason: str | None
-    checkpoint: int
-    head: int
-    lag_events: int
-    lag_seconds: float
-    partitions: int
-    leased_partitions: int
-    parked_streams: int
-    skipped_events: int
-    moved_at: datetime | None
-    tables: list[str]
+T = TypeVar("T")
 
 
-class ParkedStream(NamedTuple):
-    """A stream that a projection holds back, from the event on that it could not apply."""
+class Asked(Protocol):
+    """How a store asks: the database, or a service."""
 
-    stream_name: str
-    revision: int
-    position: int
-    state: str
-    error: str
-    attempts: int
-    failed_at: datetime
+    def __call__(self, question: Question[T], /) -> Awaitable[T]: ...
 
 
-class TableComparison(NamedTuple):
-    """A read table of a version beside that of the version that serves, as of one moment.
+class Looked(Protocol):
+    """How a store reads a table, waiting at most so many seconds until it is new enough."""
 
-    The checksums are of the columns that both have (`columns`), whatever the order of the rows;
-    None where that version has no such table. Unless the checkpoints are the same, a difference
-    may be one of events that only one of them has applied.
-    """
-
-    table: str
-    columns: list[str]
-    serving_version: int
-    serving_checkpoint: int
-    serving_rows: int | None
-    serving_checksum: str | None
-    checkpoint: int
-    rows: int | None
-    checksum: str | None
-
-    @property
-    def is_equal(self) -> bool:
-        """Whether both hold the same in those columns."""
-        return (self.rows, self.checksum) == (self.serving_rows, self.serving_checksum)
+    def __call__(self, query: TableQuery, timeout: float, /) -> Awaitable[TablePage]: ...
 
 
 class ProjectionCatalog:
-    """`store.projections`. Every method raises NotFound if there is no such projection."""
+    """`store.projections`. Every method raises NotFound if there is no such projection.
 
-    def __init__(self, fetch: Fetch) -> None:
-        """`fetch(statement, *args)` runs a named statement."""
-        self._fetch = fetch
+    Where a `version` can be named, None is the one that serves.
+    """
+
+    def __init__(self, ask: Asked, look: Looked) -> None:
+        self._ask = ask
+        self._look = look
 
     async def all(self) -> list[ProjectionStatus]:
         """Give every version of every projection, by name and version."""
-        return [ProjectionStatus(*row) for row in await self._fetch("projection_statuses", None)]
+        return await self._ask(catalog.statuses())
 
-    async def get(self, projection: str) -> ProjectionStatus:
-        """Give the version that serves."""
-        for row in await self._fetch("projection_statuses", projection):
-            status = ProjectionStatus(*row)
-            if status.serving:
-                return status
-        raise NotFound(f"there is no projection {projection!r}")
+    async def get(self, projection: str, *, version: int | None = None) -> ProjectionStatus:
+        """Give what a version does and how far it is."""
+        return await self._ask(catalog.status(projection, version))
 
     async def position(self, projection: str, stream_name: str) -> int:
         """Give the highest revision of a stream that it has applied, -1 if it has none."""
-        [row] = await self._fetch("projection_position", projection, stream_name)
-        if row[0] is None:
-            raise NotFound(f"there is no projection {projection!r}")
-        return int(row[0])
+        return await self._ask(catalog.stream_position(projection, stream_name))
 
-    async def parked(self, projection: str, *, limit: int = 1_000) -> list[ParkedStream]:
-        """Give the streams that are held back, the longest first."""
-        await self.get(projection)
-        return [
-            ParkedStream(*row)
-            for row in await self._fetch("projection_parked_streams", projection, limit)
-        ]
+    async def parked(
+        self, projection: str, *, version: int | None = None, limit: int = 1_000
+    ) -> list[ParkedStream]:
+        """Give the streams that are held back, the longest first, 1,000 at most."""
+        return await self._ask(catalog.parked(projection, version, limit))
 
-    async def pause(self, projection: str) -> None:
+    async def pause(self, projection: str, *, version: int | None = None) -> None:
         """Let it rest, on every worker, until it is resumed."""
-        await self._fetch("projection_pause", projection)
+        await self._ask(catalog.pause(projection, version))
 
-    async def resume(self, projection: str) -> None:
+    async def resume(self, projection: str, *, version: int | None = None) -> None:
         """Let one that is paused or stopped go on where it was."""
-        await self._fetch("projection_resume", projection)
+        await self._ask(catalog.resume(projection, version))
 
-    async def retry(self, projection: str, stream_name: str | None = None) -> int:
-        """Try a parked stream again from the event that failed (None: all); give how many."""
-        await self.get(projection)
-        [row] = await self._fetch("projection_retry", projection, stream_name)
-        return int(row[0])
+    async def retry(
+        self, projection: str, stream_name: str | None = None, *, version: int | None = None
+    ) -> int:
+        """Try a parked stream again from the event that failed (None: all); give how many.
 
-    async def skip(self, projection: str, stream_name: str) -> int:
+        Raises NotFound if the stream that is named is not parked.
+        """
+        return await self._ask(catalog.retry(projection, stream_name, version))
+
+    async def skip(self, projection: str, stream_name: str, *, version: int | None = None) -> int:
         """Leave out, for good, the event on which a parked stream waits; give its position.
 
         What comes after it is then applied. Raises NotFound if the stream is not parked.
         """
-        await self.get(projection)
-        [row] = await self._fetch("projection_skip", projection, stream_name)
-        if row[0] is None:
-            raise NotFound(f"stream {stream_name!r} is not parked in projection {projection!r}")
-        return int(row[0])
+        return await self._ask(catalog.skip(projection, stream_name, version))
 
     async def switch(
         self,
@@ -147,8 +93,9 @@ class ProjectionCatalog:
         holds streams back. With `even_if_behind` it serves as it is: readers may see older rows
         than before until it has caught up.
         """
-        [row] = await self._fetch("projection_switch", projection, version, even_if_behind, timeout)
-        return int(row[0])
+        return await self._ask(
+            catalog.switch(projection, version, even_if_behind=even_if_behind, seconds=timeout)
+        )
 
     async def drop(self, projection: str, version: int) -> None:
         """Remove a version that does not serve, with its tables; its runners leave it alone.
@@ -156,19 +103,141 @@ class ProjectionCatalog:
         A worker that starts with its definition builds it anew. Raises ProjectionRefused if it
         serves, or if something depends on its tables.
         """
-        await self._fetch("projection_drop", projection, version)
+        await self._ask(catalog.drop(projection, version))
 
     async def rebuild(self, projection: str, version: int) -> None:
         """Let a version that does not serve begin anew with the first event, its tables empty.
 
         Raises ProjectionRefused for the one that serves: give its definition a new version.
         """
-        await self._fetch("projection_rebuild", projection, version)
+        await self._ask(catalog.rebuild(projection, version))
 
     async def compare(self, projection: str, version: int) -> list[TableComparison]:
         """Compare a version with the one that serves, table by table. Reads both as a whole.
 
         Looks up to 5 s for a moment when both have applied the same events; nothing waits for it.
         """
-        rows = await self._fetch("projection_compare", projection, version)
-        return [TableComparison(*row) for row in rows]
+        return await self._ask(catalog.compare(projection, version))
+
+    async def rows(
+        self,
+        projection: str,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        order: str | None = None,
+        limit: int = DEFAULT_ROWS,
+        offset: int = 0,
+        position: int | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
+    ) -> TablePage:
+        """Read rows of a read table, and the checkpoint that they are as of: one snapshot.
+
+        `where` is columns and the values they must have, `order` a column (`-column`: from the
+        highest down); the primary key breaks ties. A page has `limit` rows (1 to 1,000, default
+        100) and 4 MB at most.
+
+        With `position`, as an append gave it, they are at least that new: waits for it as
+        `wait_for` does, at most `timeout` seconds (default 5), and raises what that raises.
+        Raises NotFound for an unknown table, InvalidInput for an unknown column or a value that is
+        none of its type.
+        """
+        query = table_query(projection, table, where, order, limit, offset, position)
+        return await self._look(query, timeout)
+
+
+class SyncAsked(Protocol):
+    """As `Asked`, without an event loop."""
+
+    def __call__(self, question: Question[T], /) -> T: ...
+
+
+class SyncLooked(Protocol):
+    """As `Looked`, without an event loop."""
+
+    def __call__(self, query: TableQuery, timeout: float, /) -> TablePage: ...
+
+
+class SyncProjectionCatalog:
+    """ProjectionCatalog's twin for code without an event loop."""
+
+    def __init__(self, ask: SyncAsked, look: SyncLooked) -> None:
+        self._ask = ask
+        self._look = look
+
+    def all(self) -> list[ProjectionStatus]:
+        """See ProjectionCatalog.all."""
+        return self._ask(catalog.statuses())
+
+    def get(self, projection: str, *, version: int | None = None) -> ProjectionStatus:
+        """See ProjectionCatalog.get."""
+        return self._ask(catalog.status(projection, version))
+
+    def position(self, projection: str, stream_name: str) -> int:
+        """See ProjectionCatalog.position."""
+        return self._ask(catalog.stream_position(projection, stream_name))
+
+    def parked(
+        self, projection: str, *, version: int | None = None, limit: int = 1_000
+    ) -> list[ParkedStream]:
+        """See ProjectionCatalog.parked."""
+        return self._ask(catalog.parked(projection, version, limit))
+
+    def pause(self, projection: str, *, version: int | None = None) -> None:
+        """See ProjectionCatalog.pause."""
+        self._ask(catalog.pause(projection, version))
+
+    def resume(self, projection: str, *, version: int | None = None) -> None:
+        """See ProjectionCatalog.resume."""
+        self._ask(catalog.resume(projection, version))
+
+    def retry(
+        self, projection: str, stream_name: str | None = None, *, version: int | None = None
+    ) -> int:
+        """See ProjectionCatalog.retry."""
+        return self._ask(catalog.retry(projection, stream_name, version))
+
+    def skip(self, projection: str, stream_name: str, *, version: int | None = None) -> int:
+        """See ProjectionCatalog.skip."""
+        return self._ask(catalog.skip(projection, stream_name, version))
+
+    def switch(
+        self,
+        projection: str,
+        version: int,
+        *,
+        even_if_behind: bool = False,
+        timeout: float = 10.0,
+    ) -> int:
+        """See ProjectionCatalog.switch."""
+        return self._ask(
+            catalog.switch(projection, version, even_if_behind=even_if_behind, seconds=timeout)
+        )
+
+    def drop(self, projection: str, version: int) -> None:
+        """See ProjectionCatalog.drop."""
+        self._ask(catalog.drop(projection, version))
+
+    def rebuild(self, projection: str, version: int) -> None:
+        """See ProjectionCatalog.rebuild."""
+        self._ask(catalog.rebuild(projection, version))
+
+    def compare(self, projection: str, version: int) -> list[TableComparison]:
+        """See ProjectionCatalog.compare."""
+        return self._ask(catalog.compare(projection, version))
+
+    def rows(
+        self,
+        projection: str,
+        table: str,
+        *,
+        where: Mapping[str, Any] | None = None,
+        order: str | None = None,
+        limit: int = DEFAULT_ROWS,
+        offset: int = 0,
+        position: int | None = None,
+        timeout: float = 5.0,
+    ) -> TablePage:
+        """See ProjectionCatalog.rows."""
+        query = table_query(projection, table, where, order, limit, offset, position)
+        return self._look(query, timeout)

@@ -31,8 +31,9 @@ MOST_CRASHES: Final = 5
 class LocalDatabase:
     """The store's database on an embedded server. `start`, use `service_dsn`, `stop`.
 
-    The service connects as a login role that may append and read and nothing else. A server that
-    dies (kill -9, out of memory) is started again; callers see a short outage.
+    The service connects as a login role that may append and read and nothing else, a worker as one
+    that may run projections. A server that dies (kill -9, out of memory) is started again; callers
+    see a short outage.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class LocalDatabase:
     @property
     def service_dsn(self) -> str:
         """For the service: may append and read."""
-        return self.server.dsn(user=self._service_role, dbname=DATABASE)
+        return self.server.dsn(user=f"{self._schema}_service", dbname=DATABASE)
 
     @property
-    def _service_role(self) -> str:
-        return f"{self._schema}_service"
+    def worker_dsn(self) -> str:
+        """For workers: may read, run projections and write read tables."""
+        return self.server.dsn(user=f"{self._schema}_runner", dbname=DATABASE)
 
     def start(self) -> None:
         """Start the server, make and migrate the database if needed, then watch over it.
@@ -97,16 +99,17 @@ class LocalDatabase:
             migrate(self.admin_dsn, schema=self._schema)
             logger.info("migrated schema %s to revision %s", self._schema, REQUIRED_REVISION)
         with psycopg.connect(self.admin_dsn, autocommit=True) as connection:
-            role = sql.Identifier(self._service_role)
-            known = connection.execute(
-                "SELECT 1 FROM pg_roles WHERE rolname = %s", [self._service_role]
-            ).fetchone()
-            if known is None:
-                connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(
-                        role, sql.Identifier(f"{self._schema}_writer")
+            for login, group in (("service", "writer"), ("runner", "worker")):
+                names = f"{self._schema}_{login}", f"{self._schema}_{group}"
+                known = connection.execute(
+                    "SELECT 1 FROM pg_roles WHERE rolname = %s", names[:1]
+                ).fetchone()
+                if known is None:
+                    connection.execute(
+                        sql.SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(
+                            *map(sql.Identifier, names)
+                        )
                     )
-                )
 
     def _installed_revision(self) -> str | None:
         with psycopg.connect(self.admin_dsn, autocommit=True) as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Self
 from uuid import UUID
@@ -257,9 +257,14 @@ class LogReader:
         return self._pool
 
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
+        limit = 86_400.0 if name in _PATIENT else None  # None: that of the pool
+        return await self._run(self._statements[name], args, limit)
+
+    async def _run(
+        self, statement: str, args: Sequence[Any], limit: float | None = None
+    ) -> list[asyncpg.Record]:
         pool = self._pool_or_fail()
         try:
-            limit = 86_400.0 if name in _PATIENT else None  # None: that of the pool
-            return await pool.fetch(self._statements[name], *args, timeout=limit)
+            return await pool.fetch(statement, *args, timeout=limit)
         except Exception as error:
             raise translate(error) from error

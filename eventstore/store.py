@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
 from eventstore.appender import LANES, Appender
+from eventstore.applied import with_applied
 from eventstore.catalog import ProjectionCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.batching import columns, outcomes
-from eventstore.core.errors import EventStoreError, Unavailable
+from eventstore.core.catalog import Question
+from eventstore.core.errors import EventStoreError, InvalidInput, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
+from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.feed import PAGE, Feed, Follower
 from eventstore.postgres.errors import not_notified, translate
 from eventstore.postgres.lane import Lane
 from eventstore.postgres.listener import Listener
 from eventstore.postgres.notifier import Notifier
+from eventstore.postgres.readtables import table_steps
 from eventstore.postgres.schema import DEFAULT_SCHEMA
 from eventstore.progress import Progress, progress_channel
 from eventstore.reader import LogReader
 from eventstore.requests import request_encoded, request_many, request_one
 
+T = TypeVar("T")
 RETRY = 0.5
 """Seconds until a follower looks again whether the database is back."""
 
@@ -82,6 +87,8 @@ class EventStore(LogReader):
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
         connection: asyncpg.Connection[Any] | None = None,
     ) -> Appended:
         """Append one event or several to a stream, all or nothing; return when they are on disk.
@@ -89,6 +96,11 @@ class EventStore(LogReader):
         A retry with the same event ids or the same `idempotency_key` stores nothing and gives the
         first answer, whatever it expects. With `connection`, the append is part of the caller's
         own transaction there, and holds the append lock until that ends: keep it short.
+
+        With `wait_for`, a projection, it then waits until that has applied it, at most `timeout`
+        seconds (default 5): read tables show it. If it has not, whatever the reason, the append is
+        stored all the same, and `unapplied` of the answer says why. An unknown projection raises
+        NotFound, and nothing is stored.
 
         Raises RevisionConflict, DuplicateEventId, InvalidInput, Unavailable (nothing stored), or
         OutcomeUnknown (retry with the same ids or key).
@@ -100,7 +112,7 @@ class EventStore(LogReader):
             idempotency_key=idempotency_key,
             limits=self.limits,
         )
-        return (await self._append(request, connection))[0]
+        return (await self._append(request, connection, wait_for, timeout))[0]
 
     async def append_many(
         self,
@@ -108,6 +120,8 @@ class EventStore(LogReader):
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
         connection: asyncpg.Connection[Any] | None = None,
     ) -> tuple[Appended, ...]:
         """Append to several streams, all or nothing; one answer for each append.
@@ -119,7 +133,7 @@ class EventStore(LogReader):
         request = request_many(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
-        return await self._append(request, connection)
+        return await self._append(request, connection, wait_for, timeout)
 
     def request(
         self,
@@ -140,8 +154,18 @@ class EventStore(LogReader):
         return await self._appender.append(request)
 
     async def _append(
-        self, request: AppendRequest, connection: asyncpg.Connection[Any] | None
+        self,
+        request: AppendRequest,
+        connection: asyncpg.Connection[Any] | None,
+        wait_for: str | None,
+        timeout: float,  # noqa: ASYNC109
     ) -> tuple[Appended, ...]:
+        if wait_for is not None:
+            if connection is not None:
+                raise InvalidInput("no projection sees what is in a transaction of your own")
+            await self.wait_for(wait_for, position=0, timeout=0)  # is there one?
+            appended = await self.append_request(request)
+            return await with_applied(self.wait_for, wait_for, appended, timeout)
         if connection is None:
             return await self.append_request(request)
         try:
@@ -229,7 +253,38 @@ class EventStore(LogReader):
     @property
     def projections(self) -> ProjectionCatalog:
         """What projections there are, how far they are, and what operators can do about it."""
-        return ProjectionCatalog(self._fetch)
+        return ProjectionCatalog(self._ask, self._look)
+
+    async def _ask(self, question: Question[T]) -> T:
+        return question.of_rows(await self._fetch(question.statement, *question.args))
+
+    async def _look(self, query: TableQuery, timeout: float) -> TablePage:  # noqa: ASYNC109
+        if (position := query.position) is None:
+            return await self._page_of(query)
+        try:
+            await self.wait_for(query.projection, position=position, timeout=0)
+        except ProjectionBehind:
+            await self._page_of(query)  # what is asked wrongly is told before the wait
+            await self.wait_for(query.projection, position=position, timeout=timeout)
+        page = await self._page_of(query)
+        if page.position < position:  # another version serves since, and is behind
+            return await self._look(query, timeout)
+        return page
+
+    async def _page_of(self, query: TableQuery) -> TablePage:
+        steps = table_steps(query, schema=self.schema)
+        try:
+            statement = next(steps)
+            while True:
+                try:
+                    rows = await self._run(*statement)
+                except EventStoreError as error:
+                    statement = steps.throw(error)
+                else:
+                    statement = steps.send(rows)
+        except StopIteration as done:
+            page: TablePage = done.value
+            return page
 
     async def wait_for(
         self,

@@ -6,14 +6,24 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import psycopg
 
+from eventstore.applied import sync_with_applied
+from eventstore.catalog import SyncProjectionCatalog
 from eventstore.core.append import Append, Appended, AppendRequest
 from eventstore.core.batching import columns, outcomes
-from eventstore.core.errors import EventStoreError, NotFound, OutcomeUnknown, SchemaMismatch
+from eventstore.core.catalog import Question
+from eventstore.core.errors import (
+    EventStoreError,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    ProjectionBehind,
+    SchemaMismatch,
+)
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.paging import PageSize
@@ -28,16 +38,19 @@ from eventstore.core.reads import (
     log_scan,
     stream_scan,
 )
+from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.core.streams import check_stream_name, listing_range
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import is_lost, refused_connection, translate
+from eventstore.postgres.readtables import table_steps
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
 from eventstore.requests import request_many, request_one
 
 logger = logging.getLogger("eventstore.sync")
 
+T = TypeVar("T")
 PAGE = 1_000
 
 
@@ -88,6 +101,8 @@ class SyncEventStore:
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,
         connection: psycopg.Connection[Any] | None = None,
     ) -> Appended:
         """Append one event or several to a stream: see EventStore.append.
@@ -102,7 +117,7 @@ class SyncEventStore:
             idempotency_key=idempotency_key,
             limits=self.limits,
         )
-        return self._append(request, connection)[0]
+        return self._append(request, connection, wait_for, timeout)[0]
 
     def append_many(
         self,
@@ -110,15 +125,32 @@ class SyncEventStore:
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,
         connection: psycopg.Connection[Any] | None = None,
     ) -> tuple[Appended, ...]:
         """Append to several streams, all or nothing: see EventStore.append_many."""
         request = request_many(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
-        return self._append(request, connection)
+        return self._append(request, connection, wait_for, timeout)
 
     def _append(
+        self,
+        request: AppendRequest,
+        connection: psycopg.Connection[Any] | None,
+        wait_for: str | None,
+        timeout: float,
+    ) -> tuple[Appended, ...]:
+        if wait_for is None:
+            return self._store(request, connection)
+        if connection is not None:
+            raise InvalidInput("no projection sees what is in a transaction of your own")
+        self.wait_for(wait_for, position=0, timeout=0)  # is there one?
+        appended = self._store(request, None)
+        return sync_with_applied(self.wait_for, wait_for, appended, timeout)
+
+    def _store(
         self, request: AppendRequest, connection: psycopg.Connection[Any] | None
     ) -> tuple[Appended, ...]:
         arguments = columns([request])
@@ -256,6 +288,42 @@ class SyncEventStore:
         parked = self._fetch("projection_parked", [wait.projection], [wait.stream_name])
         return wait, standing, Parked(*parked[0][1:]) if parked else None
 
+    @property
+    def projections(self) -> SyncProjectionCatalog:
+        """What projections there are, how far they are, and what operators can do about it."""
+        return SyncProjectionCatalog(self._ask, self._look)
+
+    def _ask(self, question: Question[T]) -> T:
+        return question.of_rows(self._fetch(question.statement, *question.args))
+
+    def _look(self, query: TableQuery, timeout: float) -> TablePage:
+        if (position := query.position) is None:
+            return self._page_of(query)
+        try:
+            self.wait_for(query.projection, position=position, timeout=0)
+        except ProjectionBehind:
+            self._page_of(query)  # what is asked wrongly is told before the wait
+            self.wait_for(query.projection, position=position, timeout=timeout)
+        page = self._page_of(query)
+        if page.position < position:  # another version serves since, and is behind
+            return self._look(query, timeout)
+        return page
+
+    def _page_of(self, query: TableQuery) -> TablePage:
+        steps = table_steps(query, schema=self.schema)
+        try:
+            statement = next(steps)
+            while True:
+                try:
+                    rows = self._on_connection(*statement)
+                except EventStoreError as error:
+                    statement = steps.throw(error)
+                else:
+                    statement = steps.send(rows)
+        except StopIteration as done:
+            page: TablePage = done.value
+            return page
+
     def _placed(self, wait: Wait) -> Wait:
         if wait.is_placed:
             return wait
@@ -277,6 +345,9 @@ class SyncEventStore:
         return rows[0][0] if rows else None
 
     def _fetch(self, name: str, *args: Any) -> list[tuple[Any, ...]]:
+        return self._on_connection(self._statements[name], args)
+
+    def _on_connection(self, statement: str, args: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._turn:
             if self._connection is None or self._connection.closed:
                 try:
@@ -289,7 +360,7 @@ class SyncEventStore:
                 except psycopg.Error as error:
                     # Nothing was sent: this failure is never an unknown outcome.
                     raise refused_connection(error) from None
-            return _run(self._connection, self._statements[name], args)
+            return _run(self._connection, statement, args)
 
 
 def _run(

@@ -21,6 +21,7 @@ from eventstore import (
     EventQuery,
     EventStore,
     ExpectedRevision,
+    ProjectionCatalog,
     RecordedEvent,
 )
 from eventstore.client import EventStoreClient, SyncEventStoreClient
@@ -43,6 +44,8 @@ class Face(Protocol):
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
     ) -> Appended: ...
     async def append_many(
         self,
@@ -50,6 +53,8 @@ class Face(Protocol):
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
     ) -> tuple[Appended, ...]: ...
     def read_stream(
         self,
@@ -77,6 +82,8 @@ class Face(Protocol):
     ) -> list[StreamHead]: ...
     async def categories(self) -> list[NameCount]: ...
     async def event_types(self) -> list[NameCount]: ...
+    @property
+    def projections(self) -> ProjectionCatalog: ...
     async def wait_for(
         self,
         projection: str,
@@ -98,6 +105,8 @@ class LocalFace(Face, Protocol):
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
         connection: Any = None,
     ) -> Appended: ...
     async def append_many(
@@ -106,19 +115,32 @@ class LocalFace(Face, Protocol):
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
         connection: Any = None,
     ) -> tuple[Appended, ...]: ...
 
 
-class Threaded:
-    """A face without an event loop as a Face: every call in a thread."""
+class _InThreads:
+    """Something without an event loop, every call of which is made in a thread."""
 
-    def __init__(self, store: SyncEventStore | SyncEventStoreClient) -> None:
+    def __init__(self, store: Any) -> None:
         self._store = store
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._store, name)
         return lambda *args, **options: asyncio.to_thread(method, *args, **options)
+
+
+class Threaded(_InThreads):
+    """A face without an event loop as a Face: every call in a thread."""
+
+    def __init__(self, store: SyncEventStore | SyncEventStoreClient) -> None:
+        super().__init__(store)
+
+    @property
+    def projections(self) -> Any:
+        return _InThreads(self._store.projections)
 
     def read_stream(self, *args: Any, **options: Any) -> AsyncIterator[RecordedEvent]:
         return _stepped(self._store.read_stream(*args, **options))

@@ -15,7 +15,7 @@ from eventstore import EventStore, EventStoreError
 from eventstore_api.description import describe
 from eventstore_api.dispatch import Dispatcher
 from eventstore_api.problems import HttpError, problem
-from eventstore_api.routes import listing, operations, projections, versions
+from eventstore_api.routes import listing, operations, projections, tables, versions
 from eventstore_api.routes.append import AppendRoutes
 from eventstore_api.routes.read import ReadRoutes
 
@@ -54,13 +54,11 @@ def make_api(store: EventStore, *, manage: bool = True) -> FastAPI:
         summary="A PostgreSQL-native event store",
         lifespan=lifespan,
         redirect_slashes=False,
-        dependencies=[Depends(listing.known_parameters)],
     )
     app.state.store = lambda: store
-    app.include_router(listing.router)
-    app.include_router(projections.router)
-    app.include_router(versions.router)
-    app.include_router(operations.router)
+    for router in (listing.router, projections.router, versions.router, operations.router):
+        app.include_router(router, dependencies=[Depends(listing.known_parameters)])
+    app.include_router(tables.router)
     app.add_exception_handler(EventStoreError, _event_store_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)

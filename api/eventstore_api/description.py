@@ -81,6 +81,10 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
             slugs.add("projection-refused")
         if "requestBody" in operation:
             slugs |= {"limit-exceeded", "unsupported-media-type"}
+    if "/tables/" in path:
+        slugs |= {"position-not-reached", "limit-exceeded"}
+    if method == "post" and path in _hot_paths():
+        slugs.add("not-found")  # the projection that is to be waited for
     if path == "/health/live":
         slugs = {"malformed-request"}
     by_status: dict[int, list[str]] = {}
@@ -156,6 +160,13 @@ _KEY: Final = _parameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255},
     "Event ids are derived from it, so that a retry is the same append",
+    "header",
+)
+_WAIT: Final = _parameter(
+    "Prefer",
+    {"type": "string"},
+    'wait=2; for="orders": answer after this projection has applied it, or so many seconds (60 at '
+    "most) later; stored it is in any case, and `wait` of the answer says which",
     "header",
 )
 _EVENT_POSITION: Final = _parameter(
@@ -258,7 +269,7 @@ def _hot_paths() -> dict[str, Any]:
             "post": {
                 "summary": "Append to a stream",
                 "operationId": "append",
-                "parameters": [_STREAM_NAME, *_APPEND_HEADERS, _KEY],
+                "parameters": [_STREAM_NAME, *_APPEND_HEADERS, _KEY, _WAIT],
                 "requestBody": {
                     "required": True,
                     "content": _content(
@@ -294,7 +305,7 @@ def _hot_paths() -> dict[str, Any]:
             "post": {
                 "summary": "Append to several streams, all or nothing",
                 "operationId": "append_many",
-                "parameters": [_KEY],
+                "parameters": [_KEY, _WAIT],
                 "requestBody": {"required": True, "content": _content([(JSON, _ref("Appends"))])},
                 "responses": _appended_responses("AppendedMany"),
             }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from eventstore import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
+from eventstore.core.reads import END
+from eventstore_api.parameters import whole_number
 from eventstore_api.problems import HttpError
 
 JSON: Final = "application/json"
@@ -89,23 +91,43 @@ def idempotency_key(headers: Headers) -> str | None:
     return key
 
 
-def check_prefer(headers: Headers) -> int:
-    """Give the seconds of `Prefer: wait` (0 if there is none, 60 at most), or refuse it.
+class Waiting(NamedTuple):
+    """`Prefer: wait=2; for="orders"`: seconds (60 at most), and the projection to wait for."""
 
-    A preference that is not known is ignored (RFC 7240).
-    """
+    seconds: int = 0
+    projection: str | None = None
+
+    @property
+    def applied(self) -> str:
+        """What Preference-Applied says of it."""
+        return f'wait={self.seconds}; for="{self.projection}"'
+
+
+def check_prefer(headers: Headers) -> int:
+    """Give the seconds of `Prefer: wait`, 0 if there is none, or refuse it."""
+    return waiting(headers).seconds
+
+
+def waiting(headers: Headers) -> Waiting:
+    """Read `Prefer: wait`, or refuse it. A preference that is not known is ignored (RFC 7240)."""
     prefer = headers.get(b"prefer")
     if prefer is None:
-        return 0
+        return Waiting()
     for preference in prefer.split(","):
         if not _PREFERENCE(preference):
             raise HttpError("malformed-request", f"Prefer is malformed: {prefer[:60]}")
-        name, _, value = preference.partition(";")[0].partition("=")
-        if name.strip().lower() == "wait":
-            if not _SECONDS(seconds := value.strip().strip('"')):
+        given, *parameters = [_pair(part) for part in preference.split(";")]
+        if given[0] == "wait":
+            if not _SECONDS(given[1]):
                 raise HttpError("malformed-request", f"wait is a number of seconds: {prefer[:60]}")
-            return min(int(seconds), LONGEST_WAIT)
-    return 0
+            projection = next((value for name, value in parameters if name == "for"), None)
+            return Waiting(min(int(given[1]), LONGEST_WAIT), projection)
+    return Waiting()
+
+
+def _pair(part: str) -> tuple[str, str]:
+    name, _, value = part.partition("=")
+    return name.strip().lower(), value.strip().strip('"')
 
 
 def last_event_id(headers: Headers) -> tuple[int, int | None] | None:
@@ -193,3 +215,11 @@ def event_position(headers: Headers) -> tuple[int, int] | None:
             f"Event-Position is as an append gave it, like 1200;epoch=1: {value[:60]}",
         )
     return int(found[1]), int(found[2])
+
+
+def wanted_position(headers: Headers) -> tuple[int, int | None] | None:
+    """Read Event-Position of a read that waits for it: of the present epoch if it names none."""
+    value = headers.get(b"event-position")
+    if value is None or not value.isdecimal():
+        return event_position(headers)
+    return whole_number(value, "Event-Position", 0, END), None

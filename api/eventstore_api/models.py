@@ -75,6 +75,17 @@ class Appends(_Strict):
     condition: Condition | None = None
 
 
+class Waited(BaseModel):
+    """Whether the projection of `Prefer: wait=2; for="orders"` has applied the append.
+
+    If not, `problem` says why and how far it is, as problem details do.
+    """
+
+    projection: str
+    reached: bool
+    problem: dict[str, Any] | None = None
+
+
 class Appended(BaseModel):
     """Where an append was stored."""
 
@@ -83,6 +94,7 @@ class Appended(BaseModel):
     revision: Revision
     position: Position
     event_ids: list[UUID]
+    wait: Waited | None = None
 
 
 class AppendedMany(BaseModel):
@@ -90,6 +102,7 @@ class AppendedMany(BaseModel):
 
     appends: list[Appended]
     position: Position
+    wait: Waited | None = None
 
 
 class Event(BaseModel):
@@ -157,6 +170,11 @@ class Health(BaseModel):
     reasons: list[str]
 
 
+Checkpoint = Annotated[
+    int, Field(ge=0, description="Every event up to this position is applied, or its stream parked")
+]
+
+
 class Projection(BaseModel):
     """One version of a projection: what it does and how far it is."""
 
@@ -165,8 +183,8 @@ class Projection(BaseModel):
     serving: bool
     state: Literal["running", "waiting", "paused", "stopped"]
     reason: str | None
-    checkpoint: Position
-    head: Position
+    checkpoint: Checkpoint
+    head: Annotated[int, Field(ge=0, description="Last position of the log")]
     lag_events: int
     lag_seconds: float
     partitions: int
@@ -175,6 +193,12 @@ class Projection(BaseModel):
     skipped_events: int
     moved_at: datetime | None
     tables: list[str]
+
+
+class Switched(Projection):
+    """The version that serves now, and which one did until now."""
+
+    served_before: int
 
 
 class Projections(BaseModel):
@@ -248,7 +272,7 @@ class ParkedStream(BaseModel):
     stream: str
     revision: Revision
     position: Position
-    state: Literal["parked", "retrying"]
+    state: Literal["parked", "retrying", "stopped"]
     error: str
     attempts: int
     failed_at: datetime
@@ -261,6 +285,19 @@ class ParkedStreams(BaseModel):
 class Retried(BaseModel):
     stream: str
     state: Literal["retrying"]
+
+
+class RetriedAll(BaseModel):
+    """How many streams are tried again."""
+
+    retrying: int
+
+
+class TableRows(BaseModel):
+    """Rows of a read table as PostgreSQL writes them as JSON, and what they are as of."""
+
+    rows: list[dict[str, Any]]
+    position: Checkpoint
 
 
 class Skipped(BaseModel):

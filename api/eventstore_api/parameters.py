@@ -48,19 +48,22 @@ def whole_number(text: str, what: str, low: int, high: int) -> int:
 
 
 class Parameters:
-    """The query string of a request; `allowed` names every parameter that it may have."""
+    """The query string of a request; `allowed` names every parameter that it may have.
 
-    def __init__(self, query_string: bytes, allowed: Iterable[str]) -> None:
+    None: any, for a route that knows them later.
+    """
+
+    def __init__(self, query_string: bytes, allowed: Iterable[str] | None) -> None:
         self._values: dict[str, list[str]] = {}
         if not query_string:
             return
-        known = frozenset(allowed)
+        known = None if allowed is None else frozenset(allowed)
         for pair in query_string.decode("latin-1").split("&"):
             if not pair:
                 continue
             name, _, value = pair.partition("=")
             name = decode(name.replace("+", " "), "a query parameter")
-            if name not in known:
+            if known is not None and name not in known:
                 raise HttpError(
                     "malformed-request",
                     f"unknown query parameter {name[:60]!r}; known: {', '.join(sorted(known))}",
@@ -68,6 +71,11 @@ class Parameters:
             self._values.setdefault(name, []).append(
                 decode(value.replace("+", " "), f"query parameter {name}")
             )
+
+    @property
+    def names(self) -> list[str]:
+        """Every parameter that is given."""
+        return list(self._values)
 
     def all(self, name: str) -> list[str]:
         """Give every value of a parameter that may be repeated."""

@@ -80,6 +80,10 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._end_followers = end_followers
 
+    def stop(self) -> None:
+        """End in order, as on a signal."""
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End in order."""
         self._end_followers()

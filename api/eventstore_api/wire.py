@@ -66,7 +66,15 @@ class AppendsIn(msgspec.Struct, forbid_unknown_fields=True):
     condition: ConditionIn | None = None
 
 
-class AppendedOut(msgspec.Struct):
+class WaitOut(msgspec.Struct, omit_defaults=True):
+    """Whether the projection that was waited for has applied an append, and why not."""
+
+    projection: str
+    reached: bool
+    problem: msgspec.Raw | None = None
+
+
+class AppendedOut(msgspec.Struct, omit_defaults=True):
     """Where an append was stored."""
 
     stream: str
@@ -74,13 +82,15 @@ class AppendedOut(msgspec.Struct):
     revision: int
     position: int
     event_ids: tuple[str, ...]
+    wait: WaitOut | None = None
 
 
-class AppendsOut(msgspec.Struct):
+class AppendsOut(msgspec.Struct, omit_defaults=True):
     """Where appends were stored; `position` is that of the last event."""
 
     appends: list[AppendedOut]
     position: int
+    wait: WaitOut | None = None
 
 
 _event: Final = msgspec.json.Decoder(EventIn)

@@ -13,7 +13,7 @@ from eventstore.core.errors import EventStoreError, NotFound
 
 if TYPE_CHECKING:
     from eventstore.app import App
-    from eventstore.catalog import ProjectionStatus, TableComparison
+    from eventstore.core.catalog import ProjectionStatus, TableComparison
     from eventstore.core.definition import Definition
     from eventstore.projections.worker import Worker
     from eventstore.store import EventStore

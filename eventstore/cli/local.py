@@ -19,6 +19,7 @@ class LocalService(NamedTuple):
 
     url: str
     dsn: str
+    worker_dsn: str
     data_dir: Path
 
 
@@ -29,7 +30,8 @@ def local_service(data_dir: Path | None, environ: Mapping[str, str]) -> LocalSer
     hint = "start it: eventstore serve, or name a database with --dsn"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        found = LocalService(str(facts["url"]), str(facts["dsn"]), folder)
+        dsns = str(facts["dsn"]), str(facts["worker_dsn"])
+        found = LocalService(str(facts["url"]), *dsns, folder)
         pid = int(facts["pid"])
     except (FileNotFoundError, NotADirectoryError):
         raise EventStoreError(f"no service runs on {folder}; {hint}") from None
@@ -47,8 +49,17 @@ def local_service(data_dir: Path | None, environ: Mapping[str, str]) -> LocalSer
 
 def admin_dsn(dsn: str | None, data_dir: Path | None, environ: Mapping[str, str]) -> str:
     """Give the DSN for administration: the one named, else that of the local service."""
+    return _named(dsn, data_dir, environ) or local_service(data_dir, environ).dsn
+
+
+def worker_dsn(dsn: str | None, data_dir: Path | None, environ: Mapping[str, str]) -> str:
+    """Give the DSN for a worker: the one named, else that of the local service."""
+    return _named(dsn, data_dir, environ) or local_service(data_dir, environ).worker_dsn
+
+
+def _named(dsn: str | None, data_dir: Path | None, environ: Mapping[str, str]) -> str | None:
     named = dsn or (environ.get("EVENTSTORE_DSN") if data_dir is None else None)
-    return check_dsn(named) if named else local_service(data_dir, environ).dsn
+    return check_dsn(named) if named else None
 
 
 def _chosen(environ: Mapping[str, str]) -> Path:

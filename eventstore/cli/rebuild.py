@@ -19,7 +19,7 @@ from eventstore.cli.output import out
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_schema_name
 
 if TYPE_CHECKING:
-    from eventstore.catalog import ProjectionStatus
+    from eventstore.core.catalog import ProjectionStatus
     from eventstore.store import EventStore
 
 T = TypeVar("T")

@@ -22,7 +22,9 @@ import typer
 from eventstore.postgres.schema import DEFAULT_SCHEMA
 
 if TYPE_CHECKING:
+    from eventstore.app import App
     from eventstore.local import LocalDatabase
+    from eventstore.store import EventStore
 
 DEFAULT_PORT = 2113
 GRACE = 10
@@ -38,6 +40,14 @@ class Stopped(BaseException):
 
 
 def serve(
+    app: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="Run the projections of this App, too, as 'eventstore worker' does. With --dsn: "
+            "the login is a member of <schema>_worker as well.",
+        ),
+    ] = None,
     dsn: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +90,8 @@ def serve(
 
     eventstore serve                                   a private PostgreSQL, nothing to set up
 
+    eventstore serve --app myapp:app                   and the worker of your projections
+
     eventstore serve --dsn postgresql://app@db/shop    your own PostgreSQL
 
     eventstore serve --allow-origin https://app.example    for a page's EventSource and fetch
@@ -87,7 +99,9 @@ def serve(
     Ctrl-C or SIGTERM ends everything in order; after a crash just start it again.
     """
     # Imported here to keep --help fast.
+    from eventstore.cli.working import load_projections  # noqa: PLC0415
     from eventstore.core.errors import EventStoreError, InvalidInput  # noqa: PLC0415
+    from eventstore.store import EventStore  # noqa: PLC0415
     from eventstore_api.cors import check_origin  # noqa: PLC0415
 
     try:
@@ -100,14 +114,19 @@ def serve(
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
+        made = None if app is None else load_projections(app)
         with contextlib.ExitStack() as stack:
             listener = stack.enter_context(_bound(host, port))
             address = f"http://{_printable(host)}:{listener.getsockname()[1]}"
+            worker_dsn = dsn
             if dsn is None:
-                dsn = stack.enter_context(_embedded(data_dir, schema, os_user, address))
+                database = stack.enter_context(_embedded(data_dir, schema, os_user, address))
+                dsn, worker_dsn = database.service_dsn, database.worker_dsn
             _warn_if_open(host)
+            store = EventStore(dsn, schema=schema)
+            beside = None if made is None else (made, worker_dsn or dsn)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(_serve(dsn, schema, listener, address, origins, access_log=access_log))
+                runner.run(_serve(store, listener, address, origins, beside, access_log=access_log))
     except Stopped:
         logging.getLogger("eventstore").info("stopped")
         if _failed.is_set():  # a supervisor must not take this for a wish
@@ -142,7 +161,7 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
 @contextlib.contextmanager
 def _embedded(
     data_dir: Path | None, schema: str, os_user: str | None, address: str
-) -> Iterator[str]:
+) -> Iterator[LocalDatabase]:
     from eventstore.local import LocalDatabase  # noqa: PLC0415
     from eventstore.postgres.embedded import (  # noqa: PLC0415
         EmbeddedPostgres,
@@ -161,7 +180,7 @@ def _embedded(
     try:
         with _service_file(data_dir / "service.json", database, address):
             log.info("PostgreSQL %s in %s", server.major, data_dir)
-            yield database.service_dsn
+            yield database
     finally:
         # A second signal must not leave the server half stopped.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -181,7 +200,12 @@ def _end_service(log: logging.Logger) -> Callable[[str], None]:
 @contextlib.contextmanager
 def _service_file(path: Path, database: LocalDatabase, address: str) -> Iterator[None]:
     """Tell `eventstore psql` and `doctor` where the private server is, while it runs."""
-    facts = {"url": address, "dsn": database.admin_dsn, "pid": os.getpid()}
+    facts = {
+        "url": address,
+        "dsn": database.admin_dsn,
+        "worker_dsn": database.worker_dsn,
+        "pid": os.getpid(),
+    }
     path.unlink(missing_ok=True)
     with open(path, "x", opener=_private, encoding="utf-8") as file:
         json.dump(facts, file)
@@ -196,22 +220,22 @@ def _private(path: str, flags: int) -> int:
 
 
 async def _serve(
-    dsn: str,
-    schema: str,
+    store: EventStore,
     listener: socket.socket,
     address: str,
     origins: list[str],
+    beside: tuple[App, str] | None,
     *,
     access_log: bool,
 ) -> None:
-    from eventstore.store import EventStore  # noqa: PLC0415
+    """Serve until a signal. `beside` is what a worker runs, and its DSN."""
+    from eventstore.cli.working import working  # noqa: PLC0415
     from eventstore_api import create_app  # noqa: PLC0415
     from eventstore_api.cors import allow_origins  # noqa: PLC0415
     from eventstore_api.server import Server, server_config, settle_process  # noqa: PLC0415
 
-    store = EventStore(dsn, schema=schema)
     # Opened here and not in the lifespan, so that what is wrong is told in one line.
-    async with store:
+    async with store, contextlib.AsyncExitStack() as stack:
         config = server_config(
             allow_origins(create_app(store, manage=False), origins),
             lifespan="off",
@@ -219,18 +243,22 @@ async def _serve(
             access_log=access_log,
             timeout_graceful_shutdown=GRACE,
         )
+        server = Server(config, end_followers=store.end_followers)
         settle_process()
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         logging.getLogger("eventstore").info(
             "serving %s (store %s, head %s) at %s - API at %s/docs",
-            schema,
+            store.schema,
             store.store_id,
             (await store.head()).position,
             address,
             address,
         )
         store.start_following()
-        await Server(config, end_followers=store.end_followers).serve(sockets=[listener])
+        if beside is not None:
+            # It ends after the requests, which may wait for what it does.
+            await stack.enter_async_context(working(store, *beside, on_end=server.stop))
+        await server.serve(sockets=[listener])
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

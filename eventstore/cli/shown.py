@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from eventstore.cli.output import err
 
 if TYPE_CHECKING:
-    from eventstore.catalog import ProjectionStatus
+    from eventstore.core.catalog import ProjectionStatus
 
 LINE: Final = 5.0
 """Seconds between two lines where there is no terminal."""

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eventstore.cli.loading import load_app
-from eventstore.cli.local import admin_dsn
+from eventstore.cli.local import worker_dsn
 from eventstore.cli.options import DataDirOption
-from eventstore.core.errors import EventStoreError
+from eventstore.cli.working import load_projections
 from eventstore.memory import settle_memory
 from eventstore.postgres.schema import DEFAULT_SCHEMA
 
@@ -50,10 +49,8 @@ def worker(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    made = load_app(app)
-    if not made.projections:
-        raise EventStoreError(f"{app} has no projections: there is nothing to run")
-    asyncio.run(_work(made, admin_dsn(dsn, data_dir, os.environ), schema))
+    made = load_projections(app)
+    asyncio.run(_work(made, worker_dsn(dsn, data_dir, os.environ), schema))
 
 
 async def _work(app: App, dsn: str, schema: str) -> None:

@@ -6,32 +6,38 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
-from urllib.parse import quote
 from uuid import UUID
 
 import httpx
+import msgspec
 
 from eventstore.client.wire import (
     NDJSON,
     decode_appended,
     decode_event,
+    decode_rows,
     encode_append,
     json_object,
     stream_path,
 )
 from eventstore.core.append import Appended, AppendRequest
+from eventstore.core.catalog import Question, no_projection
 from eventstore.core.errors import EventStoreError, InvalidInput, ProjectionBehind
 from eventstore.core.events import RecordedEvent, check_event_id
 from eventstore.core.progress import wait_of
 from eventstore.core.query import EventQuery
 from eventstore.core.reads import LogHead, NameCount, Scan, StreamHead
-from eventstore.core.streams import check_stream_name
+from eventstore.core.readtables import TablePage, TableQuery
+from eventstore.core.streams import check_stream_name, path_segment
 
 PAGE: Final = 1_000
 """Most streams or events that a service gives in one page."""
 
 LONGEST_WAIT: Final = 30
 """Seconds that one request waits for a projection; a longer wait is several requests."""
+
+ACCEPTED: Final = 202
+"""What was asked for is not reached yet."""
 
 T = TypeVar("T")
 
@@ -65,9 +71,18 @@ class Call(Generic[T]):
             raise InvalidInput("a text has a lone surrogate, not a character") from None
 
 
-def append(request: AppendRequest) -> Call[tuple[Appended, ...]]:
-    """Append. Sent again, it is the same append: every event carries its id."""
+def append(
+    request: AppendRequest, *, wait_for: str | None = None, seconds: float = 0
+) -> Call[tuple[Appended, ...]]:
+    """Append. Sent again, it is the same append: every event carries its id.
+
+    With `wait_for`, the answer waits for a projection, for a part of the time.
+    """
     path, headers, body = encode_append(request)
+    if wait_for is not None:
+        if not (wait_for.isascii() and wait_for.isidentifier()):  # as every projection's name is
+            raise no_projection(wait_for)
+        headers = {**headers, "prefer": f'{_prefer(seconds)["prefer"]}; for="{wait_for}"'}
 
     def read(answer: httpx.Response) -> tuple[Appended, ...]:
         replayed = answer.headers.get("idempotency-replayed") == "true"
@@ -147,7 +162,7 @@ def wait(
     Raises InvalidInput for what cannot be waited for.
     """
     wanted = wait_of(projection, position=position, stream=stream, revision=revision)
-    path = f"/projections/{quote(projection, safe='')}"
+    path = f"/projections/{path_segment(projection)}"
     if wanted.stream_name is None:
         path, params = f"{path}/position", {"at_least": str(position)}
     else:
@@ -157,16 +172,58 @@ def wait(
         facts = json_object(answer.content)
         if facts["reached"]:
             return int(facts["position"])
-        return ProjectionBehind(
-            projection,
-            facts["wanted"],
-            checkpoint=facts["checkpoint"],
-            events_per_second=facts["events_per_second"],
-            is_run=facts["is_run"],
-        )
+        return _behind(projection, facts)
 
-    prefer = {"prefer": f"wait={min(LONGEST_WAIT, math.ceil(max(0, seconds)))}"}
-    return Call(path=path, params=params, headers=prefer, read=read)
+    return Call(path=path, params=params, headers=_prefer(seconds), read=read)
+
+
+def _prefer(seconds: float) -> dict[str, str]:
+    return {"prefer": f"wait={min(LONGEST_WAIT, math.ceil(max(0, seconds)))}"}
+
+
+def _behind(projection: str, facts: Mapping[str, Any]) -> ProjectionBehind:
+    return ProjectionBehind(
+        projection,
+        facts["wanted"],
+        checkpoint=facts["checkpoint"],
+        events_per_second=facts["events_per_second"],
+        is_run=facts["is_run"],
+    )
+
+
+def asked(question: Question[T]) -> Call[T]:
+    """Ask something of projections."""
+    headers = {} if question.seconds is None else _prefer(question.seconds)
+    content = None
+    if question.body is not None:
+        headers["content-type"] = "application/json"
+        content = msgspec.json.encode(question.body)
+    return Call(
+        method=question.method,
+        path=question.path,
+        params=question.params,
+        headers=headers,
+        content=content,
+        read=lambda answer: question.of_body(json_object(answer.content)),
+    )
+
+
+def table(query: TableQuery, seconds: float) -> Call[TablePage | ProjectionBehind]:
+    """Read a table, waiting for a part of the time: a page, or what to say if it is over."""
+    params = {"limit": str(query.limit), "offset": str(query.offset), **query.where}
+    headers = {}
+    if query.order is not None:
+        params["order"] = query.order
+    if query.position is not None:
+        headers = {"event-position": str(query.position), **_prefer(seconds)}
+
+    def read(answer: httpx.Response) -> TablePage | ProjectionBehind:
+        if answer.status_code == ACCEPTED:
+            return _behind(query.projection, json_object(answer.content))
+        return decode_rows(answer.content, offset=query.offset, more="next" in answer.links)
+
+    path = f"/projections/{path_segment(query.projection)}/tables/{path_segment(query.table)}"
+    return Call(path=path, params=params, headers=headers, read=read)
 
 
 def streams(prefix: str, category: str | None, after: str, limit: int) -> Call[list[StreamHead]]:

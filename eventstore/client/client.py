@@ -10,6 +10,8 @@ from uuid import UUID
 
 import httpx
 
+from eventstore.applied import with_applied
+from eventstore.catalog import ProjectionCatalog
 from eventstore.client import calls
 from eventstore.client.calls import PAGE, Call
 from eventstore.client.following import Following
@@ -17,11 +19,13 @@ from eventstore.client.retry import Attempts
 from eventstore.client.transport import checked_url, for_calls, for_following
 from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
+from eventstore.core.catalog import Question
 from eventstore.core.errors import NotFound, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import NO_LIMITS
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.reads import Direction, LogHead, NameCount, StreamHead, log_scan, stream_scan
+from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.requests import request_encoded, request_many, request_one
 
@@ -70,11 +74,20 @@ class EventStoreClient:
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
     ) -> Appended:
         """Append one event or several to a stream, all or nothing; return when they are on disk.
 
         A retry with the same event ids or the same `idempotency_key` stores nothing and gives the
-        first answer, whatever it expects. Raises RevisionConflict, DuplicateEventId, InvalidInput,
+        first answer, whatever it expects.
+
+        With `wait_for`, a projection, it then waits until that has applied it, at most `timeout`
+        seconds (default 5): read tables show it. If it has not, whatever the reason, the append is
+        stored all the same, and `unapplied` of the answer says why. An unknown projection raises
+        NotFound, and nothing is stored.
+
+        Raises RevisionConflict, DuplicateEventId, InvalidInput,
         Unavailable (nothing stored), or OutcomeUnknown (retry with the same ids or key).
         """
         request = request_one(
@@ -84,7 +97,7 @@ class EventStoreClient:
             idempotency_key=idempotency_key,
             limits=self.limits,
         )
-        return (await self.append_request(request))[0]
+        return (await self._append(request, wait_for, timeout))[0]
 
     async def append_many(
         self,
@@ -92,6 +105,8 @@ class EventStoreClient:
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
     ) -> tuple[Appended, ...]:
         """Append to several streams, all or nothing; one answer for each append.
 
@@ -102,7 +117,7 @@ class EventStoreClient:
         request = request_many(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
-        return await self.append_request(request)
+        return await self._append(request, wait_for, timeout)
 
     def request(
         self,
@@ -115,6 +130,21 @@ class EventStoreClient:
         return request_encoded(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
+
+    async def _append(
+        self,
+        request: AppendRequest,
+        wait_for: str | None,
+        timeout: float,  # noqa: ASYNC109
+    ) -> tuple[Appended, ...]:
+        if wait_for is None:
+            return await self.append_request(request)
+        deadline = time.monotonic() + timeout
+        appended = await self._call(calls.append(request, wait_for=wait_for, seconds=timeout))
+        left = deadline - time.monotonic()
+        if isinstance(appended[0].unapplied, ProjectionBehind) and left > 0:
+            return await with_applied(self.wait_for, wait_for, appended, left)
+        return appended
 
     async def append_request(self, request: AppendRequest) -> tuple[Appended, ...]:
         """Append a request that is checked already."""
@@ -199,6 +229,23 @@ class EventStoreClient:
                     seconds=deadline - time.monotonic(),
                 )
             )
+            if not isinstance(told, ProjectionBehind):
+                return told
+            if time.monotonic() >= deadline:
+                raise told
+
+    @property
+    def projections(self) -> ProjectionCatalog:
+        """What projections there are, how far they are, and what operators can do about it."""
+        return ProjectionCatalog(self._ask, self._look)
+
+    async def _ask(self, question: Question[T]) -> T:
+        return await self._call(calls.asked(question))
+
+    async def _look(self, query: TableQuery, timeout: float) -> TablePage:  # noqa: ASYNC109
+        deadline = time.monotonic() + timeout
+        while True:
+            told = await self._call(calls.table(query, deadline - time.monotonic()))
             if not isinstance(told, ProjectionBehind):
                 return told
             if time.monotonic() >= deadline:

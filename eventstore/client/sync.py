@@ -9,6 +9,8 @@ from uuid import UUID
 
 import httpx
 
+from eventstore.applied import sync_with_applied
+from eventstore.catalog import SyncProjectionCatalog
 from eventstore.client import calls
 from eventstore.client.calls import PAGE, Call
 from eventstore.client.following import Following
@@ -16,11 +18,13 @@ from eventstore.client.retry import Attempts
 from eventstore.client.transport import checked_url, for_calls, for_following
 from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
+from eventstore.core.catalog import Question
 from eventstore.core.errors import NotFound, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import NO_LIMITS
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.reads import Direction, LogHead, NameCount, StreamHead, log_scan, stream_scan
+from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.requests import request_encoded, request_many, request_one
 
@@ -65,6 +69,8 @@ class SyncEventStoreClient:
         *,
         expected_revision: ExpectedRevision = ANY,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,
     ) -> Appended:
         """Append one event or several to a stream: see EventStoreClient.append."""
         request = request_one(
@@ -74,7 +80,7 @@ class SyncEventStoreClient:
             idempotency_key=idempotency_key,
             limits=self.limits,
         )
-        return self.append_request(request)[0]
+        return self._append(request, wait_for, timeout)[0]
 
     def append_many(
         self,
@@ -82,12 +88,14 @@ class SyncEventStoreClient:
         *,
         condition: AppendCondition | None = None,
         idempotency_key: str | None = None,
+        wait_for: str | None = None,
+        timeout: float = 5.0,
     ) -> tuple[Appended, ...]:
         """Append to several streams, all or nothing: see EventStoreClient.append_many."""
         request = request_many(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
-        return self.append_request(request)
+        return self._append(request, wait_for, timeout)
 
     def request(
         self,
@@ -100,6 +108,21 @@ class SyncEventStoreClient:
         return request_encoded(
             appends, condition=condition, idempotency_key=idempotency_key, limits=self.limits
         )
+
+    def _append(
+        self,
+        request: AppendRequest,
+        wait_for: str | None,
+        timeout: float,
+    ) -> tuple[Appended, ...]:
+        if wait_for is None:
+            return self.append_request(request)
+        deadline = time.monotonic() + timeout
+        appended = self._call(calls.append(request, wait_for=wait_for, seconds=timeout))
+        left = deadline - time.monotonic()
+        if isinstance(appended[0].unapplied, ProjectionBehind) and left > 0:
+            return sync_with_applied(self.wait_for, wait_for, appended, left)
+        return appended
 
     def append_request(self, request: AppendRequest) -> tuple[Appended, ...]:
         """Append a request that is checked already."""
@@ -164,6 +187,23 @@ class SyncEventStoreClient:
                     seconds=deadline - time.monotonic(),
                 )
             )
+            if not isinstance(told, ProjectionBehind):
+                return told
+            if time.monotonic() >= deadline:
+                raise told
+
+    @property
+    def projections(self) -> SyncProjectionCatalog:
+        """What projections there are, how far they are, and what operators can do about it."""
+        return SyncProjectionCatalog(self._ask, self._look)
+
+    def _ask(self, question: Question[T]) -> T:
+        return self._call(calls.asked(question))
+
+    def _look(self, query: TableQuery, timeout: float) -> TablePage:
+        deadline = time.monotonic() + timeout
+        while True:
+            told = self._call(calls.table(query, deadline - time.monotonic()))
             if not isinstance(told, ProjectionBehind):
                 return told
             if time.monotonic() >= deadline:

@@ -10,15 +10,17 @@ from datetime import datetime
 from itertools import islice
 from json.encoder import encode_basestring
 from typing import Any, Final
-from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
 
+from eventstore.client.problems import refusal
 from eventstore.core.append import Appended, AppendRequest
 from eventstore.core.errors import EventStoreError, Unavailable, expectation_name
 from eventstore.core.events import EncodedEvent, RecordedEvent
+from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS
+from eventstore.core.streams import path_segment
 
 NDJSON: Final = "application/x-ndjson"
 CUT_SHORT: Final = "the service's answer is cut short: read on after the last event"
@@ -36,21 +38,34 @@ class _Event(msgspec.Struct):
     recorded_at: datetime
 
 
+class _Wait(msgspec.Struct):
+    reached: bool
+    problem: dict[str, Any] = {}
+
+
 class _Appended(msgspec.Struct):
     stream: str
     first_revision: int
     revision: int
     position: int
     event_ids: tuple[str, ...]
+    wait: _Wait | None = None
 
 
 class _AppendedMany(msgspec.Struct):
     appends: list[_Appended]
+    wait: _Wait | None = None
+
+
+class _Rows(msgspec.Struct):
+    rows: list[msgspec.Raw]
+    position: int
 
 
 _one_event: Final = msgspec.json.Decoder(_Event)
 _one_appended: Final = msgspec.json.Decoder(_Appended)
 _many_appended: Final = msgspec.json.Decoder(_AppendedMany)
+_rows: Final = msgspec.json.Decoder(_Rows)
 
 
 def decode_event(text: bytes) -> RecordedEvent:
@@ -157,21 +172,36 @@ def decode_appended(request: AppendRequest, body: bytes, *, replayed: bool) -> t
     try:
         if len(request.appends) == 1 and request.condition is None:
             answers = [_one_appended.decode(body)]
+            wait = answers[0].wait
         else:
-            answers = _many_appended.decode(body).appends
+            many = _many_appended.decode(body)
+            answers, wait = many.appends, many.wait
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise EventStoreError(f"the service's answer is not one to an append: {fault}") from fault
+    unapplied = None
+    if wait is not None and not wait.reached:
+        unapplied = refusal(int(wait.problem.get("status", 503)), wait.problem).error
     return tuple(
-        Appended(a.stream, a.first_revision, a.revision, a.position, a.event_ids, replayed)
+        Appended(
+            a.stream, a.first_revision, a.revision, a.position, a.event_ids, replayed, unapplied
+        )
         for a in answers
     )
 
 
+def decode_rows(body: bytes, *, offset: int, more: bool) -> TablePage:
+    """Read a page of a read table."""
+    try:
+        page = _rows.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise EventStoreError(f"the service's answer is not rows: {fault}") from fault
+    rows = b",".join(map(bytes, page.rows)).decode()
+    return TablePage(f"[{rows}]", page.position, offset + len(page.rows) if more else None)
+
+
 def stream_path(stream_name: str) -> str:
     """Give the path of a stream: its name as one percent-encoded segment."""
-    encoded = quote(stream_name, safe="")
-    # A segment of dots alone would be folded away.
-    return "/streams/" + (encoded.replace(".", "%2E") if encoded in (".", "..") else encoded)
+    return f"/streams/{path_segment(stream_name)}"
 
 
 def _expectation(code: int) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from eventstore.core.errors import InvalidInput, LimitExceeded
+from eventstore.core.errors import EventStoreError, InvalidInput, LimitExceeded
 from eventstore.core.events import EncodedEvent, EventData, encode_event
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition
@@ -32,7 +32,8 @@ class Appended(NamedTuple):
 
     `first_revision` to `revision` are its events' revisions, `position` is the last one's place in
     the log. `replayed` is True when this append had been stored before and this is its first
-    answer again.
+    answer again. `unapplied` is why the projection that was waited for has not applied it, None if
+    it has, or if none was named.
     """
 
     stream_name: str
@@ -41,6 +42,7 @@ class Appended(NamedTuple):
     position: int
     event_ids: tuple[str, ...]
     replayed: bool = False
+    unapplied: EventStoreError | None = None
 
 
 class EncodedAppend(NamedTuple):

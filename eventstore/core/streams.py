@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from typing import Final
+from urllib.parse import quote
 
 from eventstore.core.errors import InvalidInput
 
@@ -52,6 +53,13 @@ def check_text(text: str, what: str) -> str:
     if not unicodedata.is_normalized("NFC", text):
         raise InvalidInput(f"{what} is not in Unicode normal form C (NFC): normalise it first")
     return text
+
+
+def path_segment(name: str) -> str:
+    """Give a name as one percent-encoded segment of a URL's path."""
+    encoded = quote(name, safe="", errors="surrogatepass")
+    # A segment of dots alone would be folded away.
+    return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
 
 
 def listing_range(prefix: str, category_name: str | None) -> tuple[str | None, str] | None:

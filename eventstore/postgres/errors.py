@@ -110,6 +110,11 @@ def translate(error: BaseException) -> EventStoreError:
     return Unavailable(f"the database refuses to work: {text} ({sqlstate or type(error).__name__})")
 
 
+def sqlstate_of(error: EventStoreError) -> str | None:
+    """Give the SQLSTATE of the driver's error behind one of ours, None if there is none."""
+    return None if error.__cause__ is None else _sqlstate(error.__cause__)
+
+
 def not_notified(error: BaseException) -> EventStoreError:
     """Give our error for a NOTIFY that failed. Use as `raise ... from error`."""
     if _sqlstate(error) == _QUEUE_FULL:

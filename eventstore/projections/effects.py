@@ -150,19 +150,25 @@ class SqlEffect:
         self._schema = schema
 
     async def make_inline(self, connection: Connection, *, serving: bool) -> None:
-        """Make the function that appends call, with the rights of a worker."""
+        """Make the functions that appends call, with the rights of a worker."""
         await connection.execute(f"SET LOCAL ROLE {self._schema}_worker")
-        await connection.execute(
-            inline_function(
-                self._projection,
-                schema=self._schema,
-                name=lambda name: self._tables[name].physical_name(serving=serving),
-            )
-        )
-        await connection.execute("RESET ROLE")
+        for plain in (True, False):
+            name = inline_name(self._projection, schema=self._schema, serving=plain)
+            await connection.execute(self._inline_function(serving=plain))
+            await connection.execute(f"REVOKE ALL ON FUNCTION {name} FROM PUBLIC")
+            await connection.execute(f"GRANT EXECUTE ON FUNCTION {name} TO {self._schema}_owner")
         # What cannot work is found here, and not by whoever appends next.
-        name = inline_name(self._projection, schema=self._schema)
+        name = inline_name(self._projection, schema=self._schema, serving=serving)
         await connection.execute(f"SELECT {name}(0, 0)")
+        await connection.execute("RESET ROLE")
+
+    def _inline_function(self, *, serving: bool) -> str:
+        return inline_function(
+            self._projection,
+            schema=self._schema,
+            serving=serving,
+            name=lambda name: self._tables[name].physical_name(serving=serving),
+        )
 
     async def apply(self, connection: Connection, start: Start, batch: Batch) -> list[Failure]:
         try:

@@ -305,6 +305,7 @@ DECLARE
     _of   record;
     _done bigint;
     _head bigint;
+    _kind text;  -- of the statement: it has the names that the tables have now
 BEGIN
     FOR _of IN SELECT v.projection, v.version FROM eventstore.projection_versions AS v
                 WHERE v.inline ORDER BY v.projection, v.version
@@ -312,11 +313,12 @@ BEGIN
         SELECT p.checkpoint INTO _done FROM eventstore.projection_partitions AS p
          WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
            FOR NO KEY UPDATE;
-        CONTINUE WHEN NOT EXISTS (
-            SELECT FROM eventstore.projection_versions AS v
-             WHERE v.projection = _of.projection AND v.version = _of.version AND v.inline);
+        SELECT CASE WHEN v.serving THEN '__inline_v' ELSE '__beside_v' END INTO _kind
+          FROM eventstore.projection_versions AS v
+         WHERE v.projection = _of.projection AND v.version = _of.version AND v.inline;
+        CONTINUE WHEN NOT FOUND;
         SELECT max(e.position) INTO _head FROM eventstore.events AS e;
-        EXECUTE format('SELECT eventstore_read.%I($1, $2)', _of.projection || '__inline_v' || _of.version)
+        EXECUTE format('SELECT eventstore_read.%I($1, $2)', _of.projection || _kind || _of.version)
           USING _done, _head;
         UPDATE eventstore.projection_partitions AS p SET checkpoint = _head, moved_at = clock_timestamp()
          WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
@@ -435,40 +437,46 @@ DECLARE
     _old   eventstore.projection_versions;
     _new   eventstore.projection_versions;
 BEGIN
-    SELECT v.* INTO _old FROM eventstore.projection_versions AS v
-     WHERE v.projection = compare_projection.projection AND v.serving;
-    SELECT v.* INTO _new FROM eventstore.projection_versions AS v
-     WHERE v.projection = compare_projection.projection AND v.version = compare_projection.version;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no projection "%" (version %)', compare_projection.projection, compare_projection.version
-            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
-    END IF;
     LOOP
-        RETURN QUERY
-        WITH at AS (
-            SELECT min(p.checkpoint) FILTER (WHERE p.version = _old.version) AS old,
-                   min(p.checkpoint) FILTER (WHERE p.version = _new.version) AS new,
-                   min(p.checkpoint) = max(p.checkpoint) AS is_same
-              FROM eventstore.projection_partitions AS p
-             WHERE p.projection = _old.projection AND p.version IN (_old.version, _new.version)
-        ), pairs AS MATERIALIZED (  -- none: not at the same position now
-            SELECT name, o.physical AS old, n.physical AS new, at.old AS old_at, at.new AS new_at
-              FROM at,
-                   unnest(_old.tables, eventstore.read_table_names(_old)) AS o(name, physical)
-              FULL JOIN unnest(_new.tables, eventstore.read_table_names(_new)) AS n(name, physical) USING (name)
-             WHERE at.is_same OR clock_timestamp() >= _until
-        )
-        SELECT p.name, c.columns, _old.version, p.old_at, o.rows, o.checksum, p.new_at, n.rows, n.checksum
-          FROM pairs AS p
-         CROSS JOIN LATERAL (
-                SELECT coalesce(array_agg(a.attname::text ORDER BY a.attname), '{}') AS columns
-                  FROM pg_attribute AS a JOIN pg_attribute AS b USING (attname)
-                 WHERE a.attrelid = to_regclass('eventstore_read.' || quote_ident(p.old)) AND a.attnum > 0 AND NOT a.attisdropped
-                   AND b.attrelid = to_regclass('eventstore_read.' || quote_ident(p.new)) AND b.attnum > 0 AND NOT b.attisdropped) AS c
-         CROSS JOIN LATERAL eventstore.read_table_sum(p.old, c.columns) AS o
-         CROSS JOIN LATERAL eventstore.read_table_sum(p.new, c.columns) AS n
-         ORDER BY p.name;
-        EXIT WHEN FOUND;
+        SELECT v.* INTO _old FROM eventstore.projection_versions AS v
+         WHERE v.projection = compare_projection.projection AND v.serving;
+        SELECT v.* INTO _new FROM eventstore.projection_versions AS v
+         WHERE v.projection = compare_projection.projection AND v.version = compare_projection.version;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'there is no projection "%" (version %)', compare_projection.projection, compare_projection.version
+                USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+        END IF;
+        BEGIN
+            RETURN QUERY
+            WITH at AS (
+                SELECT min(p.checkpoint) FILTER (WHERE p.version = _old.version) AS old,
+                       min(p.checkpoint) FILTER (WHERE p.version = _new.version) AS new,
+                       min(p.checkpoint) = max(p.checkpoint) AS is_same
+                  FROM eventstore.projection_partitions AS p
+                 WHERE p.projection = _old.projection AND p.version IN (_old.version, _new.version)
+            ), pairs AS MATERIALIZED (  -- none: not at the same position now
+                SELECT name, o.physical AS old, n.physical AS new, at.old AS old_at, at.new AS new_at
+                  FROM at,
+                       unnest(_old.tables, eventstore.read_table_names(_old)) AS o(name, physical)
+                  FULL JOIN unnest(_new.tables, eventstore.read_table_names(_new)) AS n(name, physical) USING (name)
+                 WHERE at.is_same OR clock_timestamp() >= _until
+            )
+            SELECT p.name, c.columns, _old.version, p.old_at, o.rows, o.checksum, p.new_at, n.rows, n.checksum
+              FROM pairs AS p
+             CROSS JOIN LATERAL (
+                    SELECT coalesce(array_agg(a.attname::text ORDER BY a.attname), '{}') AS columns
+                      FROM pg_attribute AS a JOIN pg_attribute AS b USING (attname)
+                     WHERE a.attrelid = to_regclass('eventstore_read.' || quote_ident(p.old)) AND a.attnum > 0 AND NOT a.attisdropped
+                       AND b.attrelid = to_regclass('eventstore_read.' || quote_ident(p.new)) AND b.attnum > 0 AND NOT b.attisdropped) AS c
+             CROSS JOIN LATERAL eventstore.read_table_sum(p.old, c.columns) AS o
+             CROSS JOIN LATERAL eventstore.read_table_sum(p.new, c.columns) AS n
+             ORDER BY p.name;
+            EXIT WHEN FOUND;
+        EXCEPTION WHEN undefined_table THEN
+            IF clock_timestamp() >= _until THEN
+                RAISE;
+            END IF;  -- else another version serves since a moment ago, and names have changed
+        END;
         PERFORM pg_sleep(0.01);
     END LOOP;
 END $$;
@@ -501,9 +509,10 @@ BEGIN
     END IF;
     PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
     FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
-        EXECUTE format('DROP TABLE eventstore_read.%I', _table);
+        EXECUTE format('DROP TABLE IF EXISTS eventstore_read.%I', _table);
     END LOOP;
-    EXECUTE format('DROP FUNCTION IF EXISTS eventstore_read.%I(bigint, bigint)', _of.projection || '__inline_v' || _of.version);
+    EXECUTE format('DROP FUNCTION IF EXISTS eventstore_read.%I(bigint, bigint), eventstore_read.%I(bigint, bigint)',
+                   _of.projection || '__inline_v' || _of.version, _of.projection || '__beside_v' || _of.version);
     DELETE FROM eventstore.projection_versions AS v WHERE v.projection = _of.projection AND v.version = _of.version;
 EXCEPTION WHEN dependent_objects_still_exist THEN
     GET STACKED DIAGNOSTICS _detail = PG_EXCEPTION_DETAIL;
@@ -636,7 +645,7 @@ BEGIN
         PERFORM FROM eventstore.projection_partitions AS p
           WHERE p.projection = _projection AND p.version = _version
           ORDER BY p.partition FOR NO KEY UPDATE;
-    EXCEPTION WHEN lock_not_available THEN
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
         RAISE EXCEPTION 'a batch of projection "%" version % has been under way for over 3 s; nothing was changed', _projection, _version
             USING ERRCODE = 'ST010', HINT = 'try again';
     END;
@@ -658,6 +667,28 @@ ALTER FUNCTION eventstore.freeze_projection(_projection text, _version integer) 
 COMMENT ON FUNCTION eventstore.freeze_projection(_projection text, _version integer) IS 'Part of switch, drop and rebuild: no batch of a version goes on until the transaction ends';
 
 --
+-- Name: hold_appends_v1(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.hold_appends_v1() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
+    AS $$
+BEGIN
+    PERFORM FROM eventstore.log FOR UPDATE;
+    RETURN (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e);
+END $$;
+
+ALTER FUNCTION eventstore.hold_appends_v1() OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION hold_appends_v1(); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.hold_appends_v1() IS 'For workers and switches: appends wait until the transaction ends';
+
+--
 -- Name: lock_read_tables(text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -672,7 +703,11 @@ DECLARE
     _pids  text;
 BEGIN
     SELECT string_agg(format('eventstore_read.%I', t), ', ' ORDER BY n) INTO _names
-      FROM unnest(_tables) WITH ORDINALITY AS u(t, n);
+      FROM unnest(_tables) WITH ORDINALITY AS u(t, n)
+     WHERE to_regclass(format('eventstore_read.%I', t)) IS NOT NULL;
+    IF _names IS NULL THEN
+        RETURN;
+    END IF;
     FOREACH _wait IN ARRAY '{50ms,100ms,200ms,400ms,800ms,2s}'::text[] LOOP
         PERFORM set_config('lock_timeout', _wait, true);
         BEGIN
@@ -869,28 +904,6 @@ ALTER FUNCTION eventstore.pause_projection(projection text, version integer) OWN
 --
 
 COMMENT ON FUNCTION eventstore.pause_projection(projection text, version integer) IS 'Let a projection rest: SELECT eventstore.pause_projection(''orders'')';
-
---
--- Name: projection_attach_v1(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
---
-
-CREATE FUNCTION eventstore.projection_attach_v1() RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '2s'
-    AS $$
-BEGIN
-    PERFORM FROM eventstore.log FOR UPDATE;
-    RETURN (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e);
-END $$;
-
-ALTER FUNCTION eventstore.projection_attach_v1() OWNER TO eventstore_owner;
-
---
--- Name: FUNCTION projection_attach_v1(); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON FUNCTION eventstore.projection_attach_v1() IS 'For workers: let appends wait while an inline projection comes to the head';
 
 --
 -- Name: projection_begin_v1(text, integer, integer, bigint, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1720,9 +1733,9 @@ BEGIN
     END IF;
     -- Streams that the one that serves shows up to an event that this one does not show.
     SELECT count(*) INTO _parked FROM eventstore.projection_failures AS f
-     WHERE f.projection = _projection AND f.version = _version AND f.state <> 'skipped'
+     WHERE f.projection = _projection AND f.version = _version AND f.state IN ('parked', 'retrying')
        AND NOT EXISTS (SELECT FROM eventstore.projection_failures AS o
-                        WHERE o.projection = _projection AND o.version = _serving AND o.state <> 'skipped'
+                        WHERE o.projection = _projection AND o.version = _serving AND o.state IN ('parked', 'retrying')
                           AND o.stream_name = f.stream_name AND o.position <= f.position);
     IF _parked > 0 THEN
         fault := 'it holds ' || _parked || ' streams back that version ' || _serving || ' does not';
@@ -1748,6 +1761,7 @@ COMMENT ON FUNCTION eventstore.switch_gap(_projection text, _serving integer, _v
 CREATE FUNCTION eventstore.switch_projection(projection text, version integer, even_if_behind boolean DEFAULT false, timeout interval DEFAULT '00:00:10'::interval) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -1760,6 +1774,7 @@ DECLARE
     _fault  text;
     _table  text;
     _is_frozen boolean := false;
+    _is_inline boolean;
 BEGIN
     SELECT v.* INTO _old FROM eventstore.projection_versions AS v
      WHERE v.projection = switch_projection.projection AND v.serving;
@@ -1772,7 +1787,8 @@ BEGIN
         RAISE EXCEPTION 'there is no projection "%" (version %)', switch_projection.projection, switch_projection.version
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
     END IF;
-    -- Locks, in this order: partitions of the old version, of the new one, tables, versions.
+    -- Locks, in this order: appends if they apply it, partitions of the old version, of the new one,
+    -- tables, versions.
     LOOP
         SELECT g.behind, g.fault INTO _behind, _fault
           FROM eventstore.switch_gap(_old.projection, _old.version, switch_projection.version) AS g;
@@ -1792,10 +1808,19 @@ BEGIN
         ELSIF _is_frozen AND _behind <= 0 THEN
             _new := eventstore.freeze_projection(_old.projection, switch_projection.version);
         ELSIF NOT _is_frozen AND _behind <= _near THEN
+            -- Appends that apply it would wait all the same, and hold what is locked below.
+            _is_inline := EXISTS (SELECT FROM eventstore.projection_versions AS v
+                                   WHERE v.projection = _old.projection AND v.inline);
+            IF _is_inline THEN
+                PERFORM eventstore.hold_appends_v1();
+                _until := least(_until, clock_timestamp() + interval '2 seconds');
+            END IF;
             _old := eventstore.freeze_projection(_old.projection, _old.version);
-            IF NOT _old.serving THEN
-                RAISE EXCEPTION 'somebody else has let another version of projection "%" serve meanwhile', _old.projection
-                    USING ERRCODE = 'ST010', HINT = 'SELECT * FROM eventstore.projection_status';
+            IF NOT _old.serving OR _is_inline <> EXISTS (
+                SELECT FROM eventstore.projection_versions AS v WHERE v.projection = _old.projection AND v.inline)
+            THEN
+                RAISE EXCEPTION 'somebody else has changed which version of projection "%" serves, or how', _old.projection
+                    USING ERRCODE = 'ST010', HINT = 'look again: SELECT * FROM eventstore.projection_status';
             END IF;
             _is_frozen := true;
         ELSE
@@ -1809,10 +1834,9 @@ BEGIN
     FOREACH _table IN ARRAY _new.tables LOOP
         EXECUTE format('ALTER TABLE eventstore_read.%I RENAME TO %I', _table || '__v' || _new.version, _table);
     END LOOP;
-    -- Appends leave inline ones to their runners, until these have made them anew for the new names.
-    UPDATE eventstore.projection_versions AS v SET serving = false, inline = false
+    UPDATE eventstore.projection_versions AS v SET serving = false
      WHERE v.projection = _old.projection AND v.version = _old.version;
-    UPDATE eventstore.projection_versions AS v SET serving = true, inline = false
+    UPDATE eventstore.projection_versions AS v SET serving = true
      WHERE v.projection = _new.projection AND v.version = _new.version;
     PERFORM pg_notify('eventstore_progress', '');  -- the new one may have come farther
     RETURN _old.version;
@@ -1848,7 +1872,11 @@ BEGIN
         -- After the checkpoint, which passes over an event and parks it in one transaction.
         PERFORM eventstore.check_not_parked(wait_for.projection, e.stream_name, e.revision)
            FROM eventstore.events AS e WHERE e.position = wait_for.position;
-        IF _checkpoint >= wait_for.position THEN
+        IF _checkpoint >= wait_for.position AND NOT EXISTS (
+            SELECT FROM eventstore.events AS e  -- its stream is being tried again
+             WHERE e.position = wait_for.position
+               AND eventstore.projection_position(wait_for.projection, e.stream_name) < e.revision)
+        THEN
             RETURN true;
         END IF;
         PERFORM eventstore.check_projection_runs(wait_for.projection);
@@ -2924,6 +2952,13 @@ GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_worker;
 REVOKE ALL ON FUNCTION eventstore.freeze_projection(_projection text, _version integer) FROM PUBLIC;
 
 --
+-- Name: FUNCTION hold_appends_v1(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.hold_appends_v1() FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.hold_appends_v1() TO eventstore_worker;
+
+--
 -- Name: FUNCTION lock_read_tables(_tables text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2965,12 +3000,6 @@ GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integ
 GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) TO eventstore_worker;
 
 --
--- Name: FUNCTION projection_attach_v1(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
---
-
-REVOKE ALL ON FUNCTION eventstore.projection_attach_v1() FROM PUBLIC;
-
---
 -- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2996,6 +3025,7 @@ GRANT ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version i
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3032,6 +3062,7 @@ GRANT ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _versio
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_stop_v1(_projection text, _version integer, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3045,6 +3076,7 @@ GRANT ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version i
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_unpark_v1(_projection text, _version integer, _stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner

@@ -107,7 +107,7 @@ async def test_a_preference_that_is_malformed_is_refused(
 
 @pytest.mark.parametrize(
     "prefer",
-    ["wait=2", 'wait=2; for="orders"', "respond-async, wait=10", "handling = lenient", "x"],
+    ["wait=2", 'wait=2; until="orders"', "respond-async, wait=10", "handling = lenient", "x"],
 )
 async def test_a_preference_that_is_not_known_is_ignored(
     shared_http: httpx.AsyncClient, prefer: str

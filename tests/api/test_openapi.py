@@ -71,6 +71,8 @@ def test_every_operation_and_every_refusal_is_described() -> None:
         ("GET", "/projections/{projection}"),
         ("GET", "/projections/{projection}/position"),
         ("GET", "/projections/{projection}/streams/{stream_name}"),
+        ("GET", "/projections/{projection}/tables/{table}"),
+        ("POST", "/projections/{projection}/parked/retry"),
         ("POST", "/projections/{projection}/pause"),
         ("POST", "/projections/{projection}/resume"),
         ("POST", "/projections/{projection}/rebuild"),

@@ -10,22 +10,23 @@ from typing import Any
 import pytest
 
 from eventstore import EventStoreError
-from eventstore.cli.local import admin_dsn, local_service
+from eventstore.cli.local import admin_dsn, local_service, worker_dsn
 
 DSN = "postgresql://postgres@/eventstore?host=/x"
+WORKER = DSN.replace("postgres@", "eventstore_runner@")
 OTHER = "postgresql://u@other/db"
 
 
 def write(folder: Path, **facts: Any) -> None:
     """Write what a running service writes."""
-    known = {"url": "http://127.0.0.1:1", "dsn": DSN, "pid": os.getpid()}
+    known = {"url": "http://127.0.0.1:1", "dsn": DSN, "worker_dsn": WORKER, "pid": os.getpid()}
     (folder / "service.json").write_text(json.dumps(known | facts))
 
 
 def test_a_running_service_says_where_it_is(tmp_path: Path) -> None:
     write(tmp_path)
     found = local_service(tmp_path, {})
-    assert (found.url, found.dsn) == ("http://127.0.0.1:1", DSN)
+    assert found == ("http://127.0.0.1:1", DSN, WORKER, tmp_path)
     assert local_service(None, {"EVENTSTORE_DATA_DIR": str(tmp_path)}) == found
 
 
@@ -37,7 +38,9 @@ def test_a_service_that_has_ended_is_not_taken_for_a_running_one(tmp_path: Path)
         local_service(tmp_path, {})
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"url": "u", "dsn": "d", "pid": "x"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"url": "u", "dsn": "d", "worker_dsn": "w", "pid": "x"}']
+)
 def test_a_file_that_says_nothing_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "service.json").write_text(text)
     with pytest.raises(EventStoreError, match="cannot read"):
@@ -62,4 +65,7 @@ def test_what_is_said_now_wins_over_the_environment(
     tmp_path: Path, dsn: str | None, has_folder: bool, environ: dict[str, str], expected: str
 ) -> None:
     write(tmp_path)
-    assert admin_dsn(dsn, tmp_path if has_folder else None, environ) == expected
+    folder = tmp_path if has_folder else None
+    assert admin_dsn(dsn, folder, environ) == expected
+    of_worker = WORKER if expected == DSN else expected
+    assert worker_dsn(dsn, folder, environ) == of_worker

@@ -29,7 +29,7 @@ def data_dir() -> Iterator[Path]:
 def test_every_code_block_of_the_readme_runs_in_order(data_dir: Path) -> None:
     root = quickstart.run_readme(Path(sys.executable).parent, data_dir)
 
-    assert root["head"] == 5
+    assert root["head"] == 6
 
 
 def test_the_test_command_of_the_readme_is_what_ci_runs() -> None:

@@ -7,8 +7,10 @@ from collections import Counter
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 
 from eventstore import EventData, EventStore, NotFound, ProjectionRefused
+from eventstore.projections.registry import register
 from tests.fix_database import Pg, new_pg
 from tests.fix_waiting import DEADLINE, until
 from tests.projections.versions import Counting, counts, names, reached, working
@@ -17,7 +19,6 @@ from tests.projections.versions import Counting, counts, names, reached, working
 async def test_readers_see_their_own_writes_through_every_switch(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
-    """A version whose rows are of other types; one worker runs both, in partitions of their own."""
     old, new = Counting(1), Counting(2, partitions=3)
     wrote = Counter[str]()
     switched = asyncio.Event()
@@ -53,17 +54,41 @@ async def test_readers_see_their_own_writes_through_every_switch(
     assert await counts(connection) == await counts(connection, "orders__v1") == wrote
 
 
-SLOW = "INSERT INTO eventstore.projection_workers VALUES ('orders', 2, 'z', 'infinity')"
+async def test_a_worker_of_both_goes_on_where_columns_change_their_type(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    """What it has prepared for the plain name is for a table of other types then."""
+    new = Counting(2, count=sa.BigInteger)
+    async with working(store, dsn, Counting(1).projection, new.projection):
+        await reached(connection, 2, 0)
+        for version in (2, 1, 2):
+            for _ in range(10):  # until the connections of both have prepared it
+                written = await store.append("order-1", EventData("T"))
+                await reached(connection, 1, written.position)
+                await reached(connection, 2, written.position)
+            await store.projections.switch("orders", version)
+    assert await counts(connection) == await counts(connection, "orders__v1") == {"order-1": 30}
 
 
 async def test_what_a_reader_has_seen_is_waited_for(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
     old, new = Counting(1), Counting(2)
+    for version in (old, new):
+        await register(connection, version.projection, schema="eventstore")
+    lease = (
+        "UPDATE eventstore.projection_partitions SET owner = $1, leased_until = 'infinity'"
+        " WHERE version = 2"
+    )
+    await connection.execute(lease, "slow")  # so that the worker cannot begin yet
     async with working(store, dsn, old.projection, new.projection):
-        await reached(connection, 2, 0)
-    await connection.execute(SLOW)  # so that there is use in waiting
-    async with working(store, dsn, old.projection):
+
+        async def is_there() -> object:
+            return await connection.fetch(
+                "SELECT FROM eventstore.projection_workers WHERE version = 2"
+            )
+
+        await until(is_there, "its worker")
         await store.append("order-1", EventData("T"))
         await store.wait_for("orders", position=1, timeout=DEADLINE)
         switching = asyncio.ensure_future(store.projections.switch("orders", 2, timeout=DEADLINE))
@@ -80,11 +105,11 @@ async def test_what_a_reader_has_seen_is_waited_for(
             store.wait_for("orders", stream="order-1", revision=1, timeout=DEADLINE)
         )
         assert await counts(connection) == {"order-1": 1}
-        async with working(store, dsn, new.projection):
-            assert await switching == 1
-            assert await counts(connection) in ({"order-1": 1}, {"order-1": 2})
-            await waiting
-            assert await counts(connection) == {"order-1": 2}
+        await connection.execute(lease, None)
+        assert await switching == 1
+        assert await counts(connection) in ({"order-1": 1}, {"order-1": 2})
+        await waiting
+        assert await counts(connection) == {"order-1": 2}
 
 
 async def refused(store: EventStore, version: int, *, within: float = 0.0) -> str:
@@ -107,8 +132,11 @@ async def test_a_version_that_is_behind_does_not_serve_unless_told_to(
     assert 'version 2 of projection "orders" cannot serve yet: it is 3 events behind' in said
     assert "no worker runs it" in said
     assert "even_if_behind" in said
-    await connection.execute(SLOW)
+    await connection.execute(
+        "INSERT INTO eventstore.projection_workers VALUES ('orders', 2, 'slow', 'infinity')"
+    )
     assert "it is still 3 events behind version 1" in await refused(store, 2)
+    await connection.execute("DELETE FROM eventstore.projection_workers")
     assert await names(connection) == ["order types__v2", "orders", "orders__v2"]
     assert await store.projections.switch("orders", 2, even_if_behind=True) == 1
     assert await counts(connection) == {}
@@ -167,7 +195,7 @@ async def test_a_dropped_version_is_gone_and_its_runner_leaves_it_alone(
             ProjectionRefused, match=r"depends on table eventstore_read\.orders__v1"
         ):
             await store.projections.drop("orders", 1)
-        await connection.execute("DROP VIEW v")
+        await connection.execute("DROP VIEW v; DROP TABLE eventstore_read.orders__v1")
         await store.projections.drop("orders", 1)
         for _ in range(3):
             written = await store.append("order-1", EventData("T"))
@@ -251,3 +279,24 @@ async def test_a_comparison_says_how_far_apart_they_are(
         ("order types", 1, None, 0, 0),
         ("orders", 1, 1, 0, 0),
     ]
+
+
+async def test_a_comparison_outlives_a_switch(store: EventStore, dsn: str, connection: Pg) -> None:
+    async with working(store, dsn, Counting(1).projection, Counting(2).projection):
+        await reached(connection, 2, 0)
+    await store.append("order-1", EventData("T"))
+    async with working(store, dsn, Counting(1).projection):
+        await reached(connection, 1, 1)
+    comparing = asyncio.ensure_future(store.projections.compare("orders", 2))
+
+    async def it_looks_again_and_again() -> object:
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+        return await connection.fetch(
+            "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+            " AND datname = current_database()"
+        )
+
+    await until(it_looks_again_and_again, "the comparison to begin")
+    await store.projections.switch("orders", 2, even_if_behind=True)
+    types, orders = await comparing
+    assert (orders.serving_version, types.serving_rows) == (2, 0)

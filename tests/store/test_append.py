@@ -11,6 +11,7 @@ from eventstore import (
     NO_STREAM,
     STREAM_EXISTS,
     Append,
+    Appended,
     EventData,
     ExpectedRevision,
     InvalidInput,
@@ -23,7 +24,7 @@ ONE = EventData("Placed", {"total": 12})
 
 async def test_the_first_append_has_revision_0_and_position_1(face: Face) -> None:
     appended = await face.append("order-1", ONE)
-    assert appended == ("order-1", 0, 0, 1, appended.event_ids, False)
+    assert appended == Appended("order-1", 0, 0, 1, appended.event_ids)
     [event] = [e async for e in face.read_stream("order-1")]
     assert (event.position, event.stream_name, event.revision) == (1, "order-1", 0)
     assert str(event.event_id) == appended.event_ids[0]

@@ -10,6 +10,7 @@ from eventstore import (
     NO_STREAM,
     Append,
     AppendCondition,
+    Appended,
     ConditionFailed,
     DuplicateEventId,
     EventData,
@@ -101,9 +102,9 @@ def test_each_request_is_told_its_own_outcome() -> None:
             ("replayed", 5, 5, 7, None),
         ],
     )
-    assert stored == (("a", 0, 1, 2, tuple(IDS[:2]), False), ("b", 4, 4, 3, (IDS[2],), False))
+    assert stored == (Appended("a", 0, 1, 2, tuple(IDS[:2])), Appended("b", 4, 4, 3, (IDS[2],)))
     assert isinstance(conflicted, RevisionConflict)
     assert conflicted.facts["current_revision"] == 3
     assert isinstance(duplicated, DuplicateEventId)
     assert isinstance(failed, ConditionFailed)
-    assert replayed == (("g", 5, 5, 7, (IDS[0],), True),)
+    assert replayed == (Appended("g", 5, 5, 7, (IDS[0],), replayed=True),)

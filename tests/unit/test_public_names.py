@@ -41,6 +41,7 @@ PUBLIC = [
     "SqlProjection",
     "StreamParked",
     "TableComparison",
+    "TablePage",
     "Unavailable",
 ]
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
-from eventstore import Appended, EventStore, OutcomeUnknown
+from msgspec import Raw
+
+from eventstore import Appended, EventStore, OutcomeUnknown, Unavailable
+from eventstore.applied import with_applied
 from eventstore.core.append import AppendRequest, EncodedAppend
 from eventstore.core.revisions import revision_code
 from eventstore.core.streams import check_stream_name
@@ -15,15 +19,17 @@ from eventstore_api.headers import (
     CLOUDEVENT,
     CLOUDEVENTS,
     JSON,
-    check_prefer,
+    Waiting,
     expected_revision,
     idempotency_key,
     media_type,
+    waiting,
 )
 from eventstore_api.parameters import Parameters, encode
-from eventstore_api.problems import HttpError
+from eventstore_api.problems import HttpError, problem
 from eventstore_api.wire import (
     AppendsOut,
+    WaitOut,
     appended_out,
     decode_appends,
     decode_events,
@@ -44,7 +50,7 @@ class AppendRoutes:
         if request.query_string:
             Parameters(request.query_string, ())
         check_stream_name(request.name)
-        check_prefer(headers)
+        wanted = waiting(headers)
         expected = revision_code(expected_revision(headers))
         key = idempotency_key(headers)
         kind = media_type(headers)
@@ -59,20 +65,23 @@ class AppendRoutes:
         else:
             events = decode_cloudevents(body, store.limits, batch=kind == CLOUDEVENTS)
         made = store.request([EncodedAppend(request.name, expected, events)], idempotency_key=key)
-        [appended] = await _stored(store, made)
+        (appended,), wait, applied = await _stored(store, made, wanted)
         answer = {
             **_headers(appended.position, store.epoch, replayed=appended.replayed),
+            **applied,
             "etag": f'"{appended.revision}"',
             "location": f"/streams/{encode(appended.stream_name)}/{appended.first_revision}",
         }
-        return Reply(200 if appended.replayed else 201, answer, to_json(appended_out(appended)))
+        out = appended_out(appended)
+        out.wait = wait
+        return Reply(200 if appended.replayed else 201, answer, to_json(out))
 
     async def append_many(self, request: Request) -> Reply:
         """Append to several streams, all or nothing."""
         store = self._store()
         headers = request.headers
         Parameters(request.query_string, ())
-        check_prefer(headers)
+        wanted = waiting(headers)
         for name in (b"if-match", b"if-none-match"):
             if headers.get(name) is not None:
                 raise HttpError(
@@ -86,23 +95,44 @@ class AppendRoutes:
         body = await request.body(body_limit(store.limits))
         appends, condition = decode_appends(body, store.limits)
         made = store.request(appends, condition=condition, idempotency_key=key)
-        appended = await _stored(store, made)
+        appended, wait, applied = await _stored(store, made, wanted)
         replayed = all(one.replayed for one in appended)
         position = max(one.position for one in appended)
-        out = AppendsOut([appended_out(one) for one in appended], position)
-        return Reply(
-            200 if replayed else 201,
-            _headers(position, store.epoch, replayed=replayed),
-            to_json(out),
-        )
+        out = AppendsOut([appended_out(one) for one in appended], position, wait)
+        answer = {**_headers(position, store.epoch, replayed=replayed), **applied}
+        return Reply(200 if replayed else 201, answer, to_json(out))
 
 
-async def _stored(store: EventStore, request: AppendRequest) -> tuple[Appended, ...]:
-    """Append. A service that ends, and has waited long enough, does not know what becomes of it."""
+class _Stored(NamedTuple):
+    appended: tuple[Appended, ...]
+    wait: WaitOut | None
+    applied: dict[str, str]
+
+
+async def _stored(store: EventStore, request: AppendRequest, wanted: Waiting) -> _Stored:
+    """Append, and then wait if that is wanted.
+
+    A service that ends, and has waited long enough, does not know what becomes of an append; but
+    what is stored is answered as such, however the wait ends.
+    """
+    if wanted.projection is not None:
+        await store.wait_for(wanted.projection, position=0, timeout=0)  # is there one?
     try:
-        return await store.append_request(request)
+        appended = await store.append_request(request)
     except asyncio.CancelledError:
         raise OutcomeUnknown(tuple(request.event_ids)) from None
+    if wanted.projection is None:
+        return _Stored(appended, None, {})
+    try:
+        waited = await with_applied(store.wait_for, wanted.projection, appended, wanted.seconds)
+        unapplied = waited[0].unapplied
+    except asyncio.CancelledError:
+        unapplied = Unavailable("the service is shutting down")
+    if unapplied is None:
+        applied = {"preference-applied": wanted.applied}
+        return _Stored(appended, WaitOut(wanted.projection, True), applied)
+    told = Raw(problem(unapplied)[2])
+    return _Stored(appended, WaitOut(wanted.projection, False, told), {})
 
 
 def _headers(position: int, epoch: int, *, replayed: bool) -> dict[str, str]:

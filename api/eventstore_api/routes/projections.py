@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from eventstore import NotFound, ParkedStream, ProjectionBehind, ProjectionStatus
+from eventstore import ParkedStream, ProjectionBehind, ProjectionStatus
+from eventstore.core.catalog import MOST_PARKED
 from eventstore.core.reads import END
 from eventstore_api.headers import JSON, Headers, check_prefer
 from eventstore_api.models import (
@@ -15,6 +16,7 @@ from eventstore_api.models import (
     ProjectionPosition,
     Projections,
     Retried,
+    RetriedAll,
     Skipped,
     StreamPosition,
 )
@@ -29,6 +31,11 @@ Name = Annotated[
         description="The projection's name",
     ),
 ]
+Version = Annotated[
+    int | None,
+    Query(ge=1, le=2**31 - 1, description="Default: the one that serves"),
+    integer("query parameter version"),
+]
 _NOT_YET: dict[int | str, dict[str, Any]] = {202: {"description": "Not yet: how far it is"}}
 
 
@@ -41,7 +48,8 @@ def _json(body: object, status: int = 200, headers: dict[str, str] | None = None
     )
 
 
-def _status(status: ProjectionStatus) -> dict[str, Any]:
+def status_json(status: ProjectionStatus) -> dict[str, Any]:
+    """Give a version as JSON-ready members."""
     return {
         **status._asdict(),
         "moved_at": None if status.moved_at is None else status.moved_at.isoformat(),
@@ -59,16 +67,16 @@ def _parked(parked: ParkedStream) -> dict[str, Any]:
 
 @router.get("/projections", response_model=Projections, summary="Every version of each projection")
 async def list_projections(store: Store) -> Response:
-    return _json({"projections": [_status(one) for one in await store.projections.all()]})
+    return _json({"projections": [status_json(one) for one in await store.projections.all()]})
 
 
 @router.get(
     "/projections/{projection}",
     response_model=Projection,
-    summary="The version that serves: state, checkpoint, lag, parked streams",
+    summary="One version: state, checkpoint, lag, parked streams",
 )
-async def get_projection(projection: Name, store: Store) -> Response:
-    return _json(_status(await store.projections.get(projection)))
+async def get_projection(projection: Name, store: Store, version: Version = None) -> Response:
+    return _json(status_json(await store.projections.get(projection, version=version)))
 
 
 @router.get(
@@ -118,8 +126,6 @@ async def wait_for_stream(
             reached, facts = False, behind.facts
     applied = await store.projections.position(projection, name)
     head = await store.stream_head(name)
-    if head is None and revision is None:
-        raise NotFound(f"there is no stream {name!r}")
     body = {"stream": name, "revision": applied, "head": head, "reached": reached}
     if position is not None:
         body["position"] = position
@@ -128,9 +134,9 @@ async def wait_for_stream(
 
 
 @router.post("/projections/{projection}/pause", response_model=Projection, summary="Let it rest")
-async def pause(projection: Name, store: Store) -> Response:
-    await store.projections.pause(projection)
-    return _json(_status(await store.projections.get(projection)))
+async def pause(projection: Name, store: Store, version: Version = None) -> Response:
+    await store.projections.pause(projection, version=version)
+    return _json(status_json(await store.projections.get(projection, version=version)))
 
 
 @router.post(
@@ -138,9 +144,9 @@ async def pause(projection: Name, store: Store) -> Response:
     response_model=Projection,
     summary="Let one that is paused or stopped go on",
 )
-async def resume(projection: Name, store: Store) -> Response:
-    await store.projections.resume(projection)
-    return _json(_status(await store.projections.get(projection)))
+async def resume(projection: Name, store: Store, version: Version = None) -> Response:
+    await store.projections.resume(projection, version=version)
+    return _json(status_json(await store.projections.get(projection, version=version)))
 
 
 @router.get(
@@ -148,8 +154,26 @@ async def resume(projection: Name, store: Store) -> Response:
     response_model=ParkedStreams,
     summary="Streams that are held back, each with the event that failed",
 )
-async def list_parked(projection: Name, store: Store) -> Response:
-    return _json({"parked": list(map(_parked, await store.projections.parked(projection)))})
+async def list_parked(
+    projection: Name,
+    store: Store,
+    version: Version = None,
+    limit: Annotated[
+        int, Query(ge=1, le=MOST_PARKED), integer("query parameter limit")
+    ] = MOST_PARKED,
+) -> Response:
+    found = await store.projections.parked(projection, version=version, limit=limit)
+    return _json({"parked": list(map(_parked, found))})
+
+
+@router.post(
+    "/projections/{projection}/parked/retry",
+    response_model=RetriedAll,
+    status_code=202,
+    summary="Try every parked stream again; the runner does so within a second",
+)
+async def retry_all(projection: Name, store: Store, version: Version = None) -> Response:
+    return _json({"retrying": await store.projections.retry(projection, version=version)}, 202)
 
 
 @router.post(
@@ -158,10 +182,11 @@ async def list_parked(projection: Name, store: Store) -> Response:
     status_code=202,
     summary="Try a parked stream again; its runner does so within a second",
 )
-async def retry(projection: Name, stream_name: StreamName, store: Store) -> Response:
+async def retry(
+    projection: Name, stream_name: StreamName, store: Store, version: Version = None
+) -> Response:
     name = decoded_name(stream_name)
-    if not await store.projections.retry(projection, name):
-        raise NotFound(f"stream {name!r} is not parked in projection {projection!r}")
+    await store.projections.retry(projection, name, version=version)
     return _json({"stream": name, "state": "retrying"}, 202)
 
 
@@ -170,6 +195,9 @@ async def retry(projection: Name, stream_name: StreamName, store: Store) -> Resp
     response_model=Skipped,
     summary="Leave out the event on which a parked stream waits, for good",
 )
-async def skip(projection: Name, stream_name: StreamName, store: Store) -> Response:
+async def skip(
+    projection: Name, stream_name: StreamName, store: Store, version: Version = None
+) -> Response:
     name = decoded_name(stream_name)
-    return _json({"stream": name, "skipped": await store.projections.skip(projection, name)})
+    skipped = await store.projections.skip(projection, name, version=version)
+    return _json({"stream": name, "skipped": skipped})

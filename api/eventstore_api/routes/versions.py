@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from eventstore import LimitExceeded, TableComparison
 from eventstore_api.headers import JSON, Headers, check_prefer, media_type
-from eventstore_api.models import Comparison, Projection, Rebuilding
+from eventstore_api.models import Comparison, Rebuilding, Switched
 from eventstore_api.problems import HttpError
 from eventstore_api.routes.listing import Store, accepts_json, integer
-from eventstore_api.routes.projections import Name, get_projection
+from eventstore_api.routes.projections import Name, status_json
 from eventstore_api.wire import decoded
 from eventstore_api.wire import encode as to_json
 
@@ -82,7 +82,7 @@ async def rebuild(projection: Name, request: Request, store: Store) -> Response:
 
 @router.post(
     "/projections/{projection}/switch",
-    response_model=Projection,
+    response_model=Switched,
     openapi_extra=_takes("Switch"),
     summary="Let another version serve, as soon as it is where the other one is (Prefer: wait=10)",
 )
@@ -90,10 +90,11 @@ async def switch(projection: Name, request: Request, store: Store) -> Response:
     headers = Headers(request.scope["headers"])
     wait = SWITCH_WAIT if headers.get(b"prefer") is None else check_prefer(headers)
     asked = decoded(_switch, await _body(request))
-    await store.projections.switch(
+    before = await store.projections.switch(
         projection, asked.version, even_if_behind=asked.even_if_behind, timeout=wait
     )
-    return await get_projection(projection, store)
+    found = status_json(await store.projections.get(projection))
+    return _reply({**found, "served_before": before})
 
 
 @router.delete(

@@ -11,8 +11,11 @@ SELECT eventstore.projection_release_v1($1, $2, $3, $4);
 -- name: projection_begin
 SELECT b.checkpoint, b.serving, b.held, b.skipped, b.inline FROM eventstore.projection_begin_v1($1, $2, $3, $4, $5) AS b;
 
--- name: projection_attach
-SELECT eventstore.projection_attach_v1();
+-- name: hold_appends
+SELECT eventstore.hold_appends_v1();
+
+-- name: projection_is_inline
+SELECT v.inline FROM eventstore.projection_versions AS v WHERE v.projection = $1 AND v.version = $2;
 
 -- name: projection_inline
 SELECT eventstore.projection_inline_v1($1, $2);
@@ -84,24 +87,32 @@ SELECT s.projection, s.version, s.serving, s.state, s.reason, s.checkpoint, s.he
  ORDER BY s.projection, s.version;
 
 -- name: projection_parked_streams
--- $1: projection, $2: limit.
+-- $1: projection, $2: limit, $3: version, NULL for the one that serves. A row of NULLs if there is
+-- none, no row if there is no such version.
 SELECT f.stream_name, f.revision, f.position, f.state, f.error, f.attempts, f.failed_at
   FROM eventstore.projection_versions AS v
-  JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
- WHERE v.serving AND v.projection = $1 AND f.state <> 'skipped'
+  LEFT JOIN eventstore.projection_failures AS f
+    ON f.projection = v.projection AND f.version = v.version AND f.state <> 'skipped'
+ WHERE v.projection = $1 AND CASE WHEN $3::integer IS NULL THEN v.serving ELSE v.version = $3 END
  ORDER BY f.position LIMIT $2;
 
 -- name: projection_pause
-SELECT eventstore.pause_projection($1);
+SELECT eventstore.pause_projection($1, $2);
 
 -- name: projection_resume
-SELECT eventstore.resume_projection($1);
+SELECT eventstore.resume_projection($1, $2);
 
 -- name: projection_retry
-SELECT eventstore.retry_parked($1, $2);
+-- $2: stream, NULL for all, $3: version. Whether there is such a version, and how many.
+SELECT EXISTS (SELECT FROM eventstore.projection_versions AS v WHERE v.projection = $1
+                  AND CASE WHEN $3::integer IS NULL THEN v.serving ELSE v.version = $3 END),
+       eventstore.retry_parked($1, $2, $3);
 
 -- name: projection_skip
-SELECT eventstore.skip_parked($1, $2);
+-- $2: stream, $3: version. Whether there is such a version, and the position of the event.
+SELECT EXISTS (SELECT FROM eventstore.projection_versions AS v WHERE v.projection = $1
+                  AND CASE WHEN $3::integer IS NULL THEN v.serving ELSE v.version = $3 END),
+       eventstore.skip_parked($1, $2, $3);
 
 -- name: projection_position
 SELECT eventstore.projection_position($1, $2);
@@ -126,3 +137,18 @@ SELECT eventstore.rebuild_projection($1, $2);
 SELECT c.table_name, c.columns, c.serving_version, c.serving_checkpoint, c.serving_rows, c.serving_checksum,
        c.checkpoint, c.rows, c.checksum
   FROM eventstore.compare_projection($1, $2) AS c;
+
+-- name: projection_columns
+-- $1: projection, $2: table, $3: the schema of read tables. The version that serves, its tables, and
+-- the columns of this one (NULL if it is none of them), those of its primary key first, in its order.
+SELECT v.version, v.tables, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+       a.attname::text, quote_ident(a.attname), format_type(a.atttypid, -1),
+       k.place IS NOT NULL
+  FROM eventstore.projection_versions AS v
+  LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace)
+    ON n.nspname = $3::text AND c.relname = $2::text AND $2 = ANY (v.tables)
+  LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
+  LEFT JOIN LATERAL (SELECT array_position(i.indkey::int2[], a.attnum) AS place) AS k ON true
+ WHERE v.projection = $1 AND v.serving
+ ORDER BY k.place, a.attnum;

@@ -9,6 +9,7 @@ DECLARE
     _of   record;
     _done bigint;
     _head bigint;
+    _kind text;  -- of the statement: it has the names that the tables have now
 BEGIN
     FOR _of IN SELECT v.projection, v.version FROM eventstore.projection_versions AS v
                 WHERE v.inline ORDER BY v.projection, v.version
@@ -16,11 +17,12 @@ BEGIN
         SELECT p.checkpoint INTO _done FROM eventstore.projection_partitions AS p
          WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
            FOR NO KEY UPDATE;
-        CONTINUE WHEN NOT EXISTS (
-            SELECT FROM eventstore.projection_versions AS v
-             WHERE v.projection = _of.projection AND v.version = _of.version AND v.inline);
+        SELECT CASE WHEN v.serving THEN '__inline_v' ELSE '__beside_v' END INTO _kind
+          FROM eventstore.projection_versions AS v
+         WHERE v.projection = _of.projection AND v.version = _of.version AND v.inline;
+        CONTINUE WHEN NOT FOUND;
         SELECT max(e.position) INTO _head FROM eventstore.events AS e;
-        EXECUTE format('SELECT eventstore_read.%I($1, $2)', _of.projection || '__inline_v' || _of.version)
+        EXECUTE format('SELECT eventstore_read.%I($1, $2)', _of.projection || _kind || _of.version)
           USING _done, _head;
         UPDATE eventstore.projection_partitions AS p SET checkpoint = _head, moved_at = clock_timestamp()
          WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0

@@ -27,40 +27,46 @@ DECLARE
     _old   eventstore.projection_versions;
     _new   eventstore.projection_versions;
 BEGIN
-    SELECT v.* INTO _old FROM eventstore.projection_versions AS v
-     WHERE v.projection = compare_projection.projection AND v.serving;
-    SELECT v.* INTO _new FROM eventstore.projection_versions AS v
-     WHERE v.projection = compare_projection.projection AND v.version = compare_projection.version;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no projection "%" (version %)', compare_projection.projection, compare_projection.version
-            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
-    END IF;
     LOOP
-        RETURN QUERY
-        WITH at AS (
-            SELECT min(p.checkpoint) FILTER (WHERE p.version = _old.version) AS old,
-                   min(p.checkpoint) FILTER (WHERE p.version = _new.version) AS new,
-                   min(p.checkpoint) = max(p.checkpoint) AS is_same
-              FROM eventstore.projection_partitions AS p
-             WHERE p.projection = _old.projection AND p.version IN (_old.version, _new.version)
-        ), pairs AS MATERIALIZED (  -- none: not at the same position now
-            SELECT name, o.physical AS old, n.physical AS new, at.old AS old_at, at.new AS new_at
-              FROM at,
-                   unnest(_old.tables, eventstore.read_table_names(_old)) AS o(name, physical)
-              FULL JOIN unnest(_new.tables, eventstore.read_table_names(_new)) AS n(name, physical) USING (name)
-             WHERE at.is_same OR clock_timestamp() >= _until
-        )
-        SELECT p.name, c.columns, _old.version, p.old_at, o.rows, o.checksum, p.new_at, n.rows, n.checksum
-          FROM pairs AS p
-         CROSS JOIN LATERAL (
-                SELECT coalesce(array_agg(a.attname::text ORDER BY a.attname), '{}') AS columns
-                  FROM pg_attribute AS a JOIN pg_attribute AS b USING (attname)
-                 WHERE a.attrelid = to_regclass('eventstore_read.' || quote_ident(p.old)) AND a.attnum > 0 AND NOT a.attisdropped
-                   AND b.attrelid = to_regclass('eventstore_read.' || quote_ident(p.new)) AND b.attnum > 0 AND NOT b.attisdropped) AS c
-         CROSS JOIN LATERAL eventstore.read_table_sum(p.old, c.columns) AS o
-         CROSS JOIN LATERAL eventstore.read_table_sum(p.new, c.columns) AS n
-         ORDER BY p.name;
-        EXIT WHEN FOUND;
+        SELECT v.* INTO _old FROM eventstore.projection_versions AS v
+         WHERE v.projection = compare_projection.projection AND v.serving;
+        SELECT v.* INTO _new FROM eventstore.projection_versions AS v
+         WHERE v.projection = compare_projection.projection AND v.version = compare_projection.version;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'there is no projection "%" (version %)', compare_projection.projection, compare_projection.version
+                USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
+        END IF;
+        BEGIN
+            RETURN QUERY
+            WITH at AS (
+                SELECT min(p.checkpoint) FILTER (WHERE p.version = _old.version) AS old,
+                       min(p.checkpoint) FILTER (WHERE p.version = _new.version) AS new,
+                       min(p.checkpoint) = max(p.checkpoint) AS is_same
+                  FROM eventstore.projection_partitions AS p
+                 WHERE p.projection = _old.projection AND p.version IN (_old.version, _new.version)
+            ), pairs AS MATERIALIZED (  -- none: not at the same position now
+                SELECT name, o.physical AS old, n.physical AS new, at.old AS old_at, at.new AS new_at
+                  FROM at,
+                       unnest(_old.tables, eventstore.read_table_names(_old)) AS o(name, physical)
+                  FULL JOIN unnest(_new.tables, eventstore.read_table_names(_new)) AS n(name, physical) USING (name)
+                 WHERE at.is_same OR clock_timestamp() >= _until
+            )
+            SELECT p.name, c.columns, _old.version, p.old_at, o.rows, o.checksum, p.new_at, n.rows, n.checksum
+              FROM pairs AS p
+             CROSS JOIN LATERAL (
+                    SELECT coalesce(array_agg(a.attname::text ORDER BY a.attname), '{}') AS columns
+                      FROM pg_attribute AS a JOIN pg_attribute AS b USING (attname)
+                     WHERE a.attrelid = to_regclass('eventstore_read.' || quote_ident(p.old)) AND a.attnum > 0 AND NOT a.attisdropped
+                       AND b.attrelid = to_regclass('eventstore_read.' || quote_ident(p.new)) AND b.attnum > 0 AND NOT b.attisdropped) AS c
+             CROSS JOIN LATERAL eventstore.read_table_sum(p.old, c.columns) AS o
+             CROSS JOIN LATERAL eventstore.read_table_sum(p.new, c.columns) AS n
+             ORDER BY p.name;
+            EXIT WHEN FOUND;
+        EXCEPTION WHEN undefined_table THEN
+            IF clock_timestamp() >= _until THEN
+                RAISE;
+            END IF;  -- else another version serves since a moment ago, and names have changed
+        END;
         PERFORM pg_sleep(0.01);
     END LOOP;
 END $$;

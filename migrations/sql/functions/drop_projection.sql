@@ -17,9 +17,10 @@ BEGIN
     END IF;
     PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
     FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
-        EXECUTE format('DROP TABLE eventstore_read.%I', _table);
+        EXECUTE format('DROP TABLE IF EXISTS eventstore_read.%I', _table);
     END LOOP;
-    EXECUTE format('DROP FUNCTION IF EXISTS eventstore_read.%I(bigint, bigint)', _of.projection || '__inline_v' || _of.version);
+    EXECUTE format('DROP FUNCTION IF EXISTS eventstore_read.%I(bigint, bigint), eventstore_read.%I(bigint, bigint)',
+                   _of.projection || '__inline_v' || _of.version, _of.projection || '__beside_v' || _of.version);
     DELETE FROM eventstore.projection_versions AS v WHERE v.projection = _of.projection AND v.version = _of.version;
 EXCEPTION WHEN dependent_objects_still_exist THEN
     GET STACKED DIAGNOSTICS _detail = PG_EXCEPTION_DETAIL;

@@ -13,7 +13,7 @@ BEGIN
         PERFORM FROM eventstore.projection_partitions AS p
           WHERE p.projection = _projection AND p.version = _version
           ORDER BY p.partition FOR NO KEY UPDATE;
-    EXCEPTION WHEN lock_not_available THEN
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
         RAISE EXCEPTION 'a batch of projection "%" version % has been under way for over 3 s; nothing was changed', _projection, _version
             USING ERRCODE = 'ST010', HINT = 'try again';
     END;

@@ -13,7 +13,11 @@ DECLARE
     _pids  text;
 BEGIN
     SELECT string_agg(format('eventstore_read.%I', t), ', ' ORDER BY n) INTO _names
-      FROM unnest(_tables) WITH ORDINALITY AS u(t, n);
+      FROM unnest(_tables) WITH ORDINALITY AS u(t, n)
+     WHERE to_regclass(format('eventstore_read.%I', t)) IS NOT NULL;
+    IF _names IS NULL THEN
+        RETURN;
+    END IF;
     FOREACH _wait IN ARRAY '{50ms,100ms,200ms,400ms,800ms,2s}'::text[] LOOP
         PERFORM set_config('lock_timeout', _wait, true);
         BEGIN

@@ -29,9 +29,9 @@ BEGIN
     END IF;
     -- Streams that the one that serves shows up to an event that this one does not show.
     SELECT count(*) INTO _parked FROM eventstore.projection_failures AS f
-     WHERE f.projection = _projection AND f.version = _version AND f.state <> 'skipped'
+     WHERE f.projection = _projection AND f.version = _version AND f.state IN ('parked', 'retrying')
        AND NOT EXISTS (SELECT FROM eventstore.projection_failures AS o
-                        WHERE o.projection = _projection AND o.version = _serving AND o.state <> 'skipped'
+                        WHERE o.projection = _projection AND o.version = _serving AND o.state IN ('parked', 'retrying')
                           AND o.stream_name = f.stream_name AND o.position <= f.position);
     IF _parked > 0 THEN
         fault := 'it holds ' || _parked || ' streams back that version ' || _serving || ' does not';

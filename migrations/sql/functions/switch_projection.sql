@@ -12,6 +12,7 @@ CREATE FUNCTION eventstore.switch_projection(
 ) RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '3s'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -24,6 +25,7 @@ DECLARE
     _fault  text;
     _table  text;
     _is_frozen boolean := false;
+    _is_inline boolean;
 BEGIN
     SELECT v.* INTO _old FROM eventstore.projection_versions AS v
      WHERE v.projection = switch_projection.projection AND v.serving;
@@ -36,7 +38,8 @@ BEGIN
         RAISE EXCEPTION 'there is no projection "%" (version %)', switch_projection.projection, switch_projection.version
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
     END IF;
-    -- Locks, in this order: partitions of the old version, of the new one, tables, versions.
+    -- Locks, in this order: appends if they apply it, partitions of the old version, of the new one,
+    -- tables, versions.
     LOOP
         SELECT g.behind, g.fault INTO _behind, _fault
           FROM eventstore.switch_gap(_old.projection, _old.version, switch_projection.version) AS g;
@@ -56,10 +59,19 @@ BEGIN
         ELSIF _is_frozen AND _behind <= 0 THEN
             _new := eventstore.freeze_projection(_old.projection, switch_projection.version);
         ELSIF NOT _is_frozen AND _behind <= _near THEN
+            -- Appends that apply it would wait all the same, and hold what is locked below.
+            _is_inline := EXISTS (SELECT FROM eventstore.projection_versions AS v
+                                   WHERE v.projection = _old.projection AND v.inline);
+            IF _is_inline THEN
+                PERFORM eventstore.hold_appends_v1();
+                _until := least(_until, clock_timestamp() + interval '2 seconds');
+            END IF;
             _old := eventstore.freeze_projection(_old.projection, _old.version);
-            IF NOT _old.serving THEN
-                RAISE EXCEPTION 'somebody else has let another version of projection "%" serve meanwhile', _old.projection
-                    USING ERRCODE = 'ST010', HINT = 'SELECT * FROM eventstore.projection_status';
+            IF NOT _old.serving OR _is_inline <> EXISTS (
+                SELECT FROM eventstore.projection_versions AS v WHERE v.projection = _old.projection AND v.inline)
+            THEN
+                RAISE EXCEPTION 'somebody else has changed which version of projection "%" serves, or how', _old.projection
+                    USING ERRCODE = 'ST010', HINT = 'look again: SELECT * FROM eventstore.projection_status';
             END IF;
             _is_frozen := true;
         ELSE
@@ -73,10 +85,9 @@ BEGIN
     FOREACH _table IN ARRAY _new.tables LOOP
         EXECUTE format('ALTER TABLE eventstore_read.%I RENAME TO %I', _table || '__v' || _new.version, _table);
     END LOOP;
-    -- Appends leave inline ones to their runners, until these have made them anew for the new names.
-    UPDATE eventstore.projection_versions AS v SET serving = false, inline = false
+    UPDATE eventstore.projection_versions AS v SET serving = false
      WHERE v.projection = _old.projection AND v.version = _old.version;
-    UPDATE eventstore.projection_versions AS v SET serving = true, inline = false
+    UPDATE eventstore.projection_versions AS v SET serving = true
      WHERE v.projection = _new.projection AND v.version = _new.version;
     PERFORM pg_notify('eventstore_progress', '');  -- the new one may have come farther
     RETURN _old.version;
