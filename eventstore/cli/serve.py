@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eventstore.cli.loops import loop_factory
 from eventstore.postgres.schema import DEFAULT_SCHEMA
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def serve(
             _warn_if_open(host)
             store = EventStore(dsn, schema=schema)
             beside = None if made is None else (made, worker_dsn or dsn)
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(_serve(store, listener, address, origins, beside, access_log=access_log))
     except Stopped:
         logging.getLogger("eventstore").info("stopped")
@@ -259,14 +260,6 @@ async def _serve(
             # It ends after the requests, which may wait for what it does.
             await stack.enter_async_context(working(store, *beside, on_end=server.stop))
         await server.serve(sockets=[listener])
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop  # noqa: PLC0415
-
-    return uvloop.new_event_loop
 
 
 def _printable(host: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eventstore.cli.local import worker_dsn
+from eventstore.cli.loops import loop_factory
 from eventstore.cli.options import DataDirOption
 from eventstore.cli.working import load_projections
 from eventstore.memory import settle_memory
@@ -50,7 +51,8 @@ def worker(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     made = load_projections(app)
-    asyncio.run(_work(made, worker_dsn(dsn, data_dir, os.environ), schema))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_work(made, worker_dsn(dsn, data_dir, os.environ), schema))
 
 
 async def _work(app: App, dsn: str, schema: str) -> None:
