@@ -6,11 +6,21 @@ from typing import Any
 
 import pytest
 
-from eventstore import EventData, EventStore, InvalidInput, NotFound, ParkedStream
+from eventstore import (
+    EventData,
+    EventStore,
+    InvalidInput,
+    NotFound,
+    ParkedStream,
+    ProjectionRefused,
+)
 from tests.fix_database import Pg
 from tests.fix_faces import Face
 from tests.fix_waiting import DEADLINE
 from tests.projections.orders import Orders, counts, reached, working
+from tests.projections.versions import Counting
+from tests.projections.versions import reached as both_reached
+from tests.projections.versions import working as both_working
 
 BESIDE = """
 INSERT INTO eventstore.projection_versions (projection, version, query, tables, fingerprint, partitions, serving)
@@ -114,3 +124,26 @@ async def test_what_is_not_there_is_not_found(
         await face.projections.position("none", "a")
     with pytest.raises(InvalidInput):
         await face.projections.parked("orders", limit=0)
+
+
+async def test_a_version_is_compared_switched_to_rebuilt_and_dropped(
+    face: Face, store: EventStore, dsn: str, connection: Pg
+) -> None:
+    versions = [Counting(n).projection for n in (1, 2)]
+    async with both_working(store, dsn, *versions):
+        await store.append("order-1", [EventData("T")] * 3)
+        await both_reached(connection, 1, 3)
+        await both_reached(connection, 2, 3)
+        [table] = [t for t in await face.projections.compare("orders", 2) if t.table == "orders"]
+        assert table.is_equal
+        assert (table.rows, table.checkpoint, table.serving_checkpoint) == (1, 3, 3)
+        assert await face.projections.switch("orders", 2) == 1
+        assert await face.projections.switch("orders", 2) == 2
+        assert (await face.projections.get("orders")).version == 2
+        with pytest.raises(ProjectionRefused):
+            await face.projections.drop("orders", 2)
+        with pytest.raises(ProjectionRefused):
+            await face.projections.rebuild("orders", 2)
+        await face.projections.rebuild("orders", 1)
+    await face.projections.drop("orders", 1)
+    assert [one.version for one in await face.projections.all()] == [2]
