@@ -12,7 +12,7 @@ import asyncpg
 
 from eventstore.core.backoff import delays
 from eventstore.core.definition import Definition
-from eventstore.core.errors import HistoryRewound
+from eventstore.core.errors import HistoryRewound, Unavailable
 from eventstore.core.events import RecordedEvent
 from eventstore.core.query import EventQuery
 from eventstore.core.sql_projection import SqlProjection
@@ -95,7 +95,8 @@ class Runner:
         self._to_retry[stream_name] = position
 
     async def run(self) -> None:
-        """Run. Ends quietly when stopped, fenced off, or where the policy says stop.
+        """Run. Ends quietly when stopped, fenced off, where the policy says stop, or while the log
+        cannot be read.
 
         What it cannot deal with stops the projection, with its reason, until somebody resumes it.
         """
@@ -110,8 +111,8 @@ class Runner:
             )
             async with intake:
                 await self._run(intake)
-        except LeaseLost as lost:
-            logger.warning("%s", lost)
+        except (LeaseLost, Unavailable) as error:  # the next heartbeat starts another runner
+            logger.warning("%r: %s", self._projection, error)
         except Stopped:
             return  # told where it happened
         except _Stopping:
@@ -175,8 +176,14 @@ class Runner:
             one = Batch(after, event.position, [event])
             after = event.position
 
-            async def attempt(connection: Connection, one: Batch = one) -> None:
-                if await self._writer.count_try(connection, one.upto) > MOST_TRIES:
+            async def count(connection: Connection, one: Batch = one) -> int:
+                return await self._writer.count_try(connection, one.upto)
+
+            # Counted once, however often the line breaks: that is no crash.
+            tries = await self._persistently(count)
+
+            async def attempt(connection: Connection, one: Batch = one, tries: int = tries) -> None:
+                if tries > MOST_TRIES:
                     await self._writer.refuse(connection, one, Crashed())
                 else:
                     await self._writer.write(connection, one)
@@ -189,9 +196,13 @@ class Runner:
         scan = self._store.read(held, after=position - 1, before=self.checkpoint + 1)
         async with contextlib.aclosing(_chunks(scan, self._projection.query, stream_name)) as all_:
             async for batch in all_:
+                tries = await self._persistently(
+                    lambda connection: self._writer.count_retry(connection, stream_name)
+                )
 
-                async def attempt(connection: Connection, batch: Batch = batch) -> bool:
-                    tries = await self._writer.count_retry(connection, stream_name)
+                async def attempt(
+                    connection: Connection, batch: Batch = batch, tries: int = tries
+                ) -> bool:
                     if tries > MOST_TRIES and batch.events:
                         one = Batch(
                             batch.after, batch.upto, batch.events[:1], stream_name, batch.then

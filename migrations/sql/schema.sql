@@ -1868,7 +1868,11 @@ BEGIN
         -- After the checkpoint, which passes over an event and parks it in one transaction.
         PERFORM eventstore.check_not_parked(wait_for.projection, e.stream_name, e.revision)
            FROM eventstore.events AS e WHERE e.position = wait_for.position;
-        IF _checkpoint >= wait_for.position THEN
+        IF _checkpoint >= wait_for.position AND NOT EXISTS (
+            SELECT FROM eventstore.events AS e  -- its stream is being tried again
+             WHERE e.position = wait_for.position
+               AND eventstore.projection_position(wait_for.projection, e.stream_name) < e.revision)
+        THEN
             RETURN true;
         END IF;
         PERFORM eventstore.check_projection_runs(wait_for.projection);
@@ -2989,6 +2993,7 @@ GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integ
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_attach_v1() FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_attach_v1() TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3016,6 +3021,7 @@ GRANT ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version i
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3052,6 +3058,7 @@ GRANT ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _versio
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_stop_v1(_projection text, _version integer, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3065,6 +3072,7 @@ GRANT ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version i
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_unpark_v1(_projection text, _version integer, _stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner

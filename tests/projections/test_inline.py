@@ -122,6 +122,20 @@ async def test_a_writer_who_may_not_touch_the_tables_appends(
     assert owner == "eventstore_worker"
 
 
+async def test_a_worker_of_its_role_alone_attaches_and_nobody_else_applies(
+    store: EventStore, dsn: str, connection: Pg, login: Login
+) -> None:
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, login("eventstore_worker", dsn), inline()):
+        await attached(connection)
+    for role in ("reader", "writer"):
+        async with new_pg(login(f"eventstore_{role}", dsn)) as other:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await other.execute("SELECT eventstore_read.totals__inline_v1(0, 1)")
+    await store.append("order-1", placed("ann", "1"))
+    assert await rows(connection) == {"ann": (Decimal(2), 2)}
+
+
 async def test_a_statement_that_works_only_elsewhere_never_comes_to_appends(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
@@ -142,12 +156,22 @@ async def _stopped(connection: Pg) -> bool:
 
 
 async def test_texts_of_a_query_are_quoted(store: EventStore, dsn: str, connection: Pg) -> None:
-    odd = "o'brien\\' $6::text[] {x} $body$"
-    projection = by_statement(inline=True, types=[odd, "Placed"])
+    odd = "o'brien\\' $6::text[] {totals} $body$"
+    projection = by_statement(inline=True, types=[odd, "Placed"], streams=["a"])
     async with working(store, dsn, projection):
         await attached(connection)
         await store.append("a", [EventData(odd, {"customer": "ann", "total": 1}), EventData("x")])
     assert await rows(connection) == {"ann": (Decimal(1), 1)}
+
+
+async def test_a_statement_may_end_in_a_comment_and_name_a_column_as_plpgsql_does(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    found = STATEMENT.replace("FROM batch", "FROM (SELECT *, 1 AS found FROM batch) AS b")
+    projection = inline(found.replace("count(*)", "sum(found)") + "-- done")
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, dsn, projection):
+        await attached(connection)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from eventstore import DefinitionChanged, EventData, EventStore, ProjectionStopped
+from eventstore import DefinitionChanged, EventData, EventStore, ProjectionStopped, Unavailable
 from eventstore.postgres.errors import AccessDenied
 from eventstore.projections.worker import Worker
 from tests.fix_database import Pg
@@ -202,6 +202,23 @@ async def test_a_fault_of_ours_stops_the_projection_and_says_so(
     monkeypatch.undo()
     await connection.execute("SELECT eventstore.resume_projection('orders')")
     async with working(store, dsn, Orders().projection):
+        await reached(connection, 1)
+
+
+async def test_a_log_that_cannot_be_read_for_a_moment_stops_nothing(
+    store: EventStore, dsn: str, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+
+    async def unavailable(_: object) -> object:
+        monkeypatch.undo()
+        failed.set()
+        raise Unavailable("the database is starting up")
+
+    await store.append("order-1", EventData("T"))
+    monkeypatch.setattr("eventstore.reader.LogReader.head", unavailable)
+    async with working(store, dsn, Orders().projection):
+        await failed.wait()
         await reached(connection, 1)
 
 
