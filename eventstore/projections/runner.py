@@ -79,6 +79,7 @@ class Runner:
         self._epoch = epoch
         self._crashes = crashes
         self._on_moved = on_moved
+        self._is_inline = isinstance(writer.projection, SqlProjection) and writer.projection.inline
         self._stopped = asyncio.Event()
         self._to_retry: dict[str, int] = {}
 
@@ -130,11 +131,16 @@ class Runner:
         reading = asyncio.ensure_future(intake.next())
         try:
             while not self._stopping and not intake.closed:
+                while self._is_inline and not (await asyncio.wait([reading], timeout=LOOK))[0]:
+                    await self._leave_to_appends()  # it may have been paused, or switched
                 batch = await reading
                 # The next batch is read while this one is written.
                 reading = asyncio.ensure_future(intake.next())
                 if batch.upto > self.checkpoint:
                     await self._write(batch)
+                    await self._leave_to_appends()
+                    if self._writer.is_inline:
+                        await self._rest()
                 while self._to_retry and not self._stopping:
                     await self._retry(*self._to_retry.popitem())
         finally:
@@ -148,22 +154,22 @@ class Runner:
         self._crashes = 0
         self.checkpoint = batch.upto
         self._on_moved(batch.upto)
-        await self._leave_to_appends()
 
     async def _leave_to_appends(self) -> None:
-        """Let appends apply an inline projection once it is near the head; then look at times."""
-        if not (isinstance(self._projection, SqlProjection) and self._projection.inline):
+        """Let appends apply an inline projection once it is near the head, unless they do."""
+        if not self._is_inline:
             return
         if not self._writer.is_inline:
             head = (await self._store.head()).position
             if head - self.checkpoint > NEAR:
                 return
-            with contextlib.suppress(RowFault):  # it is met again, and found, in a batch
-                await self._persistently(self._attach)
-        if self._writer.is_inline:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
-                    await self._stopped.wait()
+        with contextlib.suppress(RowFault):  # it is met again, and found, in a batch
+            await self._persistently(self._attach)
+
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK):
+                await self._stopped.wait()
 
     async def _attach(self, connection: Connection) -> None:
         with contextlib.suppress(asyncpg.LockNotAvailableError):  # an append takes long
@@ -204,9 +210,9 @@ class Runner:
                     connection: Connection, batch: Batch = batch, tries: int = tries
                 ) -> bool:
                     if tries > MOST_TRIES and batch.events:
-                        one = Batch(
-                            batch.after, batch.upto, batch.events[:1], stream_name, batch.then
-                        )
+                        first, *others = batch.events
+                        then = others[0] if others else batch.then
+                        one = Batch(batch.after, first.position, [first], stream_name, then)
                         await self._writer.refuse_retried(
                             connection, one, self.checkpoint, Crashed()
                         )
@@ -226,8 +232,8 @@ class Runner:
                 async with self._pool.acquire() as connection:
                     return await act(connection)
             except FAILURES as error:
-                if str(getattr(error, "sqlstate", "")).startswith("42"):
-                    raise  # as a table that is gone: it does not pass
+                if str(getattr(error, "sqlstate", "")).startswith(("42", "ST")):
+                    raise  # as a table that is gone, or what we refuse: it does not pass
                 if self._stopping:
                     raise _Stopping from error
                 seconds = next(waits)

@@ -181,6 +181,28 @@ async def test_a_retry_that_ends_its_process_again_and_again_is_given_up(
         assert await counts(connection) == {"order-1": 2}
 
 
+async def test_a_retry_that_is_given_up_leaves_out_one_event_where_the_policy_says_so(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    made = Orders()
+    made.broken = True
+    async with working(store, dsn, made.projection):
+        await store.append("order-1", [EventData("Fragile"), EventData("T"), EventData("T")])
+        await reached(connection, 3)
+    await connection.execute("SELECT eventstore.retry_parked('orders')")
+    for _ in range(3):
+        await connection.execute("SELECT eventstore.projection_retry_v1('orders', 1, 'order-1')")
+    made.projection.on_failure = "skip"
+    async with working(store, dsn, made.projection):
+        await until(lambda: _is_left_out(connection), "the first event to be left out")
+    assert await counts(connection) == {"order-1": 2}
+
+
+async def _is_left_out(connection: Pg) -> bool:
+    rows = await connection.fetch("SELECT state FROM eventstore.projection_failures")
+    return [row[0] for row in rows] == ["skipped"]
+
+
 async def _failure(connection: Pg, state: str | None) -> bool:
     found: str | None = await connection.fetchval(
         "SELECT state FROM eventstore.projection_failures"
