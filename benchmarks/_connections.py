@@ -1,4 +1,4 @@
-"""Light HTTP connections of the load process: followers over SSE, and appends."""
+"""Light HTTP connections of the load process: followers over SSE, appends, and waits."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class SseFollower(asyncio.Protocol):
         self._failed(lost)
 
 
-class Appends:
-    """Appends over connections that stay open; one that finds none free waits for it."""
+class Requests:
+    """Requests over connections that stay open; one that finds none free waits for it."""
 
     def __init__(self, failed: Failed) -> None:
         self._failed = failed
@@ -75,9 +75,24 @@ class Appends:
             _, made = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", port)
             self._free.append(made)
 
+    def close(self) -> None:
+        """Hang up."""
+        self._failed = lambda _: None
+        for connection in self._free:
+            connection.close()
+
     def send(self, number: int, answered: Callable[[int], None]) -> None:
         """Append the event with this number; `answered(position)` is called in the end."""
         self._waiting.append((build_request(number), answered))
+        self._send()
+
+    def wait(self, projection: str, position: int, answered: Callable[[int], None]) -> None:
+        """Wait for a projection; `answered` is called with how far it is in the end."""
+        request = (
+            f"GET /projections/{projection}/position?at_least={position} HTTP/1.1\r\n"
+            "host: 127.0.0.1\r\nprefer: wait=30\r\n\r\n"
+        )
+        self._waiting.append((request.encode(), answered))
         self._send()
 
     def free(self, connection: _Connection) -> None:
@@ -95,12 +110,15 @@ class Appends:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, owner: Appends) -> None:
+    def __init__(self, owner: Requests) -> None:
         self._owner = owner
         self._received = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
+
+    def close(self) -> None:
+        self._transport.abort()
 
     def send(self, request: bytes, answered: Callable[[int], None]) -> None:
         self._answered = answered

@@ -21,7 +21,7 @@ import asyncpg
 from eventstore import EventData, EventStore
 
 from ._arrivals import arrive, times
-from ._connections import Appends, SseFollower
+from ._connections import Requests, SseFollower
 from ._data import EVENT_TYPE, STREAMS, json_text, payload, stream_name
 from ._meter import PATIENCE, Latency, Meter, Taken
 from ._process import command, environment
@@ -102,7 +102,7 @@ class _Loaded:
         self._closing = closing
         self._meter: Meter | None = None
         self._number = 0
-        self._appends: dict[int, Appends] = {}
+        self._appends: dict[int, Requests] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def _delivered(self, positions: Sequence[int], now: float) -> None:
@@ -180,7 +180,7 @@ class _Loaded:
     async def _sender(self, to: int | str) -> Callable[[int, Callable[[int], None]], None]:
         if isinstance(to, int):
             if to not in self._appends:
-                self._appends[to] = Appends(self._failed)
+                self._appends[to] = Requests(self._failed)
                 await self._appends[to].open(to)
             return self._appends[to].send
         by = self._by_library if to == "library" else self._by_hand

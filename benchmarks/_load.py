@@ -92,13 +92,13 @@ class _Client:
 
 
 def is_whole(answer: bytes) -> bool:
-    """Tell whether an answer is all there. Raises RuntimeError unless it is 201."""
+    """Tell whether an answer is all there. Raises RuntimeError unless it is 200 or 201."""
     head_size = answer.find(b"\r\n\r\n")
     if head_size < 0:
         return False
     head = answer[:head_size].lower()
-    if head[9:12] != b"201":
-        raise RuntimeError(f"not appended: {answer.decode('latin-1')}")
+    if head[9:12] not in (b"200", b"201"):
+        raise RuntimeError(f"refused: {answer.decode('latin-1')}")
     start = head.index(b"content-length:") + 15
     end = head.find(b"\r\n", start)
     length = int(head[start : end if end > 0 else head_size])

@@ -16,12 +16,13 @@ from time import perf_counter
 from typing import Any, Final
 
 import asyncpg
-import sqlalchemy as sa
 
-from eventstore import EventStore, Projection
+from eventstore import EventStore
+from eventstore.memory import settle_memory
 from eventstore.projections.registry import register
 from eventstore.projections.worker import Worker
 
+from ._folding import folding
 from ._options import Options, parse
 from ._reading import checked, fill
 from ._report import Measurement, Row, print_report
@@ -129,30 +130,6 @@ class ByProjection:
         return checked(Measurement(applied, seconds), events)
 
 
-def folding(name: str) -> Projection:
-    """Give a projection that does what is done by hand."""
-    table = sa.Table(
-        name,
-        sa.MetaData(),
-        sa.Column("order_id", sa.Text, primary_key=True),
-        sa.Column("events", sa.Integer, nullable=False),
-        sa.Column("total", sa.Double, nullable=False),
-        sa.Column("customer", sa.Text, nullable=False),
-    )
-    projection = Projection(name, tables=[table])
-
-    @projection.fold(table, key=lambda event: event.stream_name)
-    def order(row: Any, event: Any) -> Any:
-        data = event.data
-        return {
-            "events": row["events"] + 1 if row else 1,
-            "total": row["total"] + data["total"] if row else data["total"],
-            "customer": data["customer"],
-        }
-
-    return projection
-
-
 async def _compare(options: Options, at: Database) -> list[Row]:
     connection = await asyncpg.connect(at.dsn)
     try:
@@ -163,6 +140,7 @@ async def _compare(options: Options, at: Database) -> list[Row]:
                 ByProjection(connection, at),
             )
             await by_hand.create()
+            settle_memory()  # as `eventstore worker` does
             contests = [
                 Contest(
                     what=f"fold, {KEYS:,} keys",

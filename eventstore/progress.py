@@ -39,7 +39,10 @@ class Progress:
         self._live = live
         self._waiting: dict[asyncio.Future[int], Wait] = {}
         self._standings: dict[str, Standing] = {}
+        self._new: list[asyncio.Future[int]] = []
+        self._looking = asyncio.Lock()
         self._woken = asyncio.Event()
+        self._at_rest = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -82,7 +85,7 @@ class Progress:
         self._waiting[waiter] = wait
         try:
             try:
-                await self._look([waiter])
+                await self._look_first(waiter)
             except EventStoreError:
                 if not waiter.done():
                     raise  # else the store has been closed meanwhile, which tells more
@@ -91,7 +94,8 @@ class Progress:
             first = self._standings[projection].checkpoint
             if self._task is None:
                 self._task = asyncio.create_task(self._run(), name="eventstore progress")
-            self._woken.set()
+            if self._at_rest:
+                self._woken.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     return await waiter
@@ -106,8 +110,9 @@ class Progress:
     async def _run(self) -> None:
         while True:
             poll = POLL_LIVE if self._live() else POLL_ONLY
+            self._at_rest = not self._waiting
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(poll if self._waiting else None):
+                async with asyncio.timeout(None if self._at_rest else poll):
                     await self._woken.wait()
             self._woken.clear()
             try:
@@ -116,6 +121,19 @@ class Progress:
                 unexpected = not isinstance(error, EventStoreError)
                 logger.warning("progress cannot be read: %s", error, exc_info=unexpected)
                 await asyncio.sleep(POLL_LIVE)
+
+    async def _look_first(self, waiter: asyncio.Future[int]) -> None:
+        """Look for one who comes, and for all who have come while somebody else looked."""
+        self._new.append(waiter)
+        async with self._looking:
+            if waiter not in self._new:
+                return
+            new, self._new = self._new, []
+            try:
+                await self._look(new)
+            except BaseException:
+                self._new += [other for other in new if other is not waiter]
+                raise
 
     async def _look(self, waiters: list[asyncio.Future[int]]) -> None:
         """Look at what these wait for, and settle what is decided."""

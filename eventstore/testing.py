@@ -57,8 +57,10 @@ def event(
 
 def given(projection: Projection, events: Iterable[RecordedEvent]) -> Outcome:
     """Apply events to empty read tables, as a runner would; those that the query does not mean
-    are passed over.
+    are passed over. Raises InvalidInput for one that executes: it needs a database.
     """
+    if projection.is_executed:
+        raise InvalidInput(f"{projection!r} executes: test it with a database")
     numbered = []
     revisions: dict[str, int] = {}
     for position, one in enumerate(events, 1):

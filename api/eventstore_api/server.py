@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import socket
 from collections.abc import Callable
 from typing import Any, Final
@@ -13,15 +12,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from eventstore.memory import settle_memory
+
 try:
     import resource
 except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
-
-COLLECT_AFTER: Final = 50_000
-"""Objects made and kept before the garbage collector looks for cycles. By default it is 700: an
-event that wakes 2,000 followers makes many times that, and what they keep is gone through again
-and again."""
 
 FILES: Final = 65_536
 """Open files, and so connections, that the service asks for."""
@@ -97,12 +93,10 @@ class Server(uvicorn.Server):
 def settle_process() -> None:
     """Prepare a process that is to do nothing but serve: call when everything is made.
 
-    What is alive now stays, so the garbage collector need not look at it again and again; and
-    there may be as many connections as the administrator allows (by default often 1,024).
+    Its memory is settled, and there may be as many connections as the administrator allows (by
+    default often 1,024).
     """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
+    settle_memory()
     if resource is not None:
         soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)

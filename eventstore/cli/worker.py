@@ -13,6 +13,7 @@ import typer
 from eventstore.cli.local import worker_dsn
 from eventstore.cli.options import DataDirOption
 from eventstore.cli.working import load_projections
+from eventstore.memory import settle_memory
 from eventstore.postgres.schema import DEFAULT_SCHEMA
 
 if TYPE_CHECKING:
@@ -61,5 +62,6 @@ async def _work(app: App, dsn: str, schema: str) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.stop)
+        settle_memory()
         await running.run()
     logging.getLogger("eventstore").info("stopped")

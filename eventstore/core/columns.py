@@ -49,12 +49,15 @@ class Columns:
         key = value if isinstance(value, tuple) else (value,)
         if len(key) != len(self.key) or None in key:
             raise InvalidInput(f"the key of {self.table!r} is {self.key}, not {value!r:.60}")
-        return tuple(
+        made = tuple(
             [
                 self._make(name, make, part)
                 for (name, make), part in zip(self._key_makers, key, strict=True)
             ]
         )
+        if any(part != part for part in made):  # noqa: PLR0124 - true of NaN alone
+            raise InvalidInput(f"a key of {self.table!r} cannot be NaN")
+        return made
 
     def whole(self, key: Key, row: Mapping[str, Any]) -> Row:
         """Give a row as it is read back: with its key and every column.

@@ -53,12 +53,11 @@ class SqlProjection(Definition):
 
     def sql(self, batch: str, name: Callable[[str], str]) -> str:
         """Give the statement with its tables' names, and `batch` as what this SELECT gives."""
-        begun = _WITH.match(self.statement)
+        statement = self.named(self.statement, name)
+        begun = _WITH.match(statement)
         if begun is None:
-            text = f"WITH batch AS ({batch}) {self.statement}"
-        else:
-            text = f"WITH {begun[1] or ''}batch AS ({batch}), {self.statement[begun.end() :]}"
-        return self.named(text, name)
+            return f"WITH batch AS ({batch}) {statement}"
+        return f"WITH {begun[1] or ''}batch AS ({batch}), {statement[begun.end() :]}"
 
     def named(self, text: str, name: Callable[[str], str]) -> str:
         """Put the tables' names in."""

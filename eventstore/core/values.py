@@ -8,6 +8,7 @@ is brought into the form that is read back, and one that the column cannot hold 
 from __future__ import annotations
 
 import json
+import re
 import struct
 import uuid
 from collections.abc import Callable, Mapping
@@ -23,6 +24,12 @@ Make: TypeAlias = Callable[[Any], Any]
 """Gives a value as it is read back. Raises ValueError or TypeError if a column cannot hold it."""
 
 _EXACT: Final = Context(prec=2_000)
+_MOST_BEFORE, _MOST_BEHIND = 131_072, 16_383
+"""Digits of a numeric before and behind the point."""
+
+
+_NO_ZERO: Final = "PostgreSQL's texts have no character 0"
+_HAS_ZERO: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000").search
 
 
 def maker(column: sa.Column[Any]) -> Make | None:
@@ -54,13 +61,18 @@ def _maker(kind: Any) -> Make | None:
 
 
 def _name(kind: Any) -> str:
-    if type(kind).__name__ == "Interval":
-        return "interval"  # SQLAlchemy's own is a decorator of the dialects'
-    if getattr(kind, "timezone", False) and kind.__visit_name__.lower() == "time":
+    # SQLAlchemy's own Interval is a decorator of the dialects'.
+    name = "interval" if type(kind).__name__ == "Interval" else str(kind.__visit_name__).lower()
+    if name == "time" and kind.timezone:
         return ""
-    if kind.__visit_name__ == "TIMESTAMP" and kind.precision is not None:
+    if name in {"time", "timestamp", "interval"} and _is_rounded(kind):
         return ""
-    return str(kind.__visit_name__).lower()
+    return name
+
+
+def _is_rounded(kind: Any) -> bool:
+    limits = ("precision", "second_precision", "fields")
+    return any(getattr(kind, limit, None) is not None for limit in limits)
 
 
 def _text(kind: Any) -> Make:
@@ -74,7 +86,9 @@ def _text(kind: Any) -> Make:
         if choices and value not in choices:
             raise ValueError(f"not one of {', '.join(sorted(choices))}: {value!r:.60}")
         if "\0" in value:
-            raise ValueError("PostgreSQL's texts have no character 0")
+            raise ValueError(_NO_ZERO)
+        if not value.isascii():
+            value.encode()  # raises ValueError for half of a pair
         return value if type(value) is str else str.__str__(value)
 
     return make
@@ -105,8 +119,14 @@ def _numeric(kind: Any) -> Make:
             raise TypeError(f"a number is needed, not {value!r:.60}")
         try:
             number = value if type(value) is Decimal else Decimal(str(value))
-            if not number.is_finite():
+            if number.is_nan():
+                return Decimal("NaN")
+            if number.is_infinite():
+                if digits is not None:
+                    raise ValueError(f"{digits} digits cannot hold {value}")
                 return number
+            if number.adjusted() >= _MOST_BEFORE or number.adjusted() < -_MOST_BEHIND:
+                raise ValueError("it has more digits than PostgreSQL holds")
             if unit is not None:
                 number = number.quantize(unit, ROUND_HALF_UP, _EXACT)
         except InvalidOperation:
@@ -141,12 +161,34 @@ def _of_type(kind: type, name: str, _: Any) -> Make:
     return make
 
 
-def _parsed(kind: type[Any], name: str, parse: Make, _: Any) -> Make:
-    def make(value: Any) -> Any:
+def _day(_: Any) -> Make:
+    def make(value: Any) -> date:
         if isinstance(value, str):
-            value = parse(value)
-        if type(value) is not kind:
-            raise TypeError(f"{name}, or its text, is needed, not {value!r:.60}")
+            value = date.fromisoformat(value)
+        if type(value) is not date:
+            raise TypeError(f"a date, or its text, is needed, not {value!r:.60}")
+        return value
+
+    return make
+
+
+def _clock(_: Any) -> Make:
+    def make(value: Any) -> time:
+        if isinstance(value, str):
+            value = time.fromisoformat(value)
+        if not isinstance(value, time) or value.tzinfo is not None:
+            raise TypeError(f"a time of day without a zone, or its text, is needed: {value!r:.60}")
+        return value.replace(fold=0)
+
+    return make
+
+
+def _uuid(_: Any) -> Make:
+    def make(value: Any) -> uuid.UUID:
+        if isinstance(value, str):
+            value = uuid.UUID(value)
+        if not isinstance(value, uuid.UUID):  # asyncpg reads a class of its own
+            raise TypeError(f"a UUID, or its text, is needed, not {value!r:.60}")
         return value
 
     return make
@@ -161,7 +203,7 @@ def _moment(kind: Any) -> Make:
         if not isinstance(value, datetime) or (value.utcoffset() is not None) is not with_zone:
             zone = "with" if with_zone else "without"
             raise TypeError(f"a date and time {zone} its zone is needed, not {value!r:.60}")
-        return value.astimezone(UTC) if with_zone else value.replace(fold=0)
+        return (value.astimezone(UTC) if with_zone else value).replace(fold=0)
 
     return make
 
@@ -176,16 +218,30 @@ def _bytes(_: Any) -> Make:
 
 
 def _json(kind: Any) -> Make:
-    # jsonb has its keys in an order of its own: by length in bytes, then by bytes.
-    in_order = _sorted_dict if kind.__visit_name__ == "JSONB" else None
+    is_binary = kind.__visit_name__ == "JSONB"
+    as_read: dict[str, Any] = (
+        {"object_pairs_hook": _sorted_dict, "parse_float": _as_numeric} if is_binary else {}
+    )
 
     def make(value: Any) -> Any:
-        return json.loads(json.dumps(value, allow_nan=False), object_pairs_hook=in_order)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()  # raises ValueError for half of a pair
+        if _HAS_ZERO(text):
+            raise ValueError(_NO_ZERO)
+        return json.loads(text, **as_read)
 
     return make
 
 
+def _as_numeric(number: str) -> int | float:
+    """Read a number of jsonb, which is written without an exponent, and has no -0."""
+    exact = Decimal(number)
+    text = format(exact if exact else abs(exact), "f")
+    return float(text) if "." in text else int(text)
+
+
 def _sorted_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Order keys as jsonb does: by length in bytes, then by bytes."""
     return dict(sorted(pairs, key=lambda pair: (len(key := pair[0].encode()), key)))
 
 
@@ -195,18 +251,24 @@ def _array(kind: Any) -> Make:
     def make(value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             raise TypeError(f"a list is needed, not {value!r:.60}")
-        return [
+        made = [
             None if one is None else make(one) if isinstance(one, (list, tuple)) else of(one)
             for one in value
         ]
+        if not any(isinstance(one, list) for one in made):
+            return made
+        if len({_shape(one) for one in made}) > 1:
+            raise ValueError(f"the lists in it differ in length: {value!r:.60}")
+        return [] if made[0] == [] else made
 
     return make
 
 
+def _shape(value: Any) -> tuple[int, ...]:
+    return (len(value), *_shape(value[0])) if isinstance(value, list) and value else ()
+
+
 _int2, _int4, _int8 = (partial(_integer, bits) for bits in (16, 32, 64))
-_day = partial(_parsed, date, "a date", date.fromisoformat)
-_clock = partial(_parsed, time, "a time of day", time.fromisoformat)
-_uuid = partial(_parsed, uuid.UUID, "a UUID", uuid.UUID)
 _bool = partial(_of_type, bool, "True or False")
 _span = partial(_of_type, timedelta, "a timedelta")
 _KINDS: Final[Mapping[str, Callable[[Any], Make]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -22,7 +23,9 @@ FAILURES: Final = (
 
 
 async def read_json_as_values(connection: Connection) -> None:
-    """Let JSON columns of read tables come as Python values, not as text."""
+    """Let values of read tables come as handlers see them: JSON as Python values, not as text, and
+    10000 as Decimal("10000"), not as Decimal("1E+4")."""
+    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=Decimal)
     for name in ("json", "jsonb"):
         await connection.set_type_codec(
             name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads

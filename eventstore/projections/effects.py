@@ -153,11 +153,14 @@ class SqlEffect:
         """Make the functions that appends call, with the rights of a worker."""
         await connection.execute(f"SET LOCAL ROLE {self._schema}_worker")
         for plain in (True, False):
+            name = inline_name(self._projection, schema=self._schema, serving=plain)
             await connection.execute(self._inline_function(serving=plain))
-        await connection.execute("RESET ROLE")
+            await connection.execute(f"REVOKE ALL ON FUNCTION {name} FROM PUBLIC")
+            await connection.execute(f"GRANT EXECUTE ON FUNCTION {name} TO {self._schema}_owner")
         # What cannot work is found here, and not by whoever appends next.
         name = inline_name(self._projection, schema=self._schema, serving=serving)
         await connection.execute(f"SELECT {name}(0, 0)")
+        await connection.execute("RESET ROLE")
 
     def _inline_function(self, *, serving: bool) -> str:
         return inline_function(

@@ -28,5 +28,6 @@ def is_of_a_row(error: asyncpg.PostgresError) -> bool:
 def is_of_everybody(error: Exception) -> bool:
     """Whether a handler that raises this with a connection is not to blame for it."""
     if isinstance(error, asyncpg.PostgresError):
-        return str(error.sqlstate)[:2] in _OF_EVERYBODY
+        # A handler that goes on after an error that it has caught meets 25P02, again and again.
+        return error.sqlstate != "25P02" and str(error.sqlstate)[:2] in _OF_EVERYBODY
     return isinstance(error, asyncpg.InternalClientError | ConnectionError)

@@ -12,7 +12,7 @@ import asyncpg
 
 from eventstore.core.backoff import delays
 from eventstore.core.definition import Definition
-from eventstore.core.errors import HistoryRewound
+from eventstore.core.errors import HistoryRewound, Unavailable
 from eventstore.core.events import RecordedEvent
 from eventstore.core.query import EventQuery
 from eventstore.core.sql_projection import SqlProjection
@@ -79,6 +79,7 @@ class Runner:
         self._epoch = epoch
         self._crashes = crashes
         self._on_moved = on_moved
+        self._is_inline = isinstance(writer.projection, SqlProjection) and writer.projection.inline
         self._stopped = asyncio.Event()
         self._to_retry: dict[str, int] = {}
 
@@ -95,7 +96,8 @@ class Runner:
         self._to_retry[stream_name] = position
 
     async def run(self) -> None:
-        """Run. Ends quietly when stopped, fenced off, or where the policy says stop.
+        """Run. Ends quietly when stopped, fenced off, where the policy says stop, or while the log
+        cannot be read.
 
         What it cannot deal with stops the projection, with its reason, until somebody resumes it.
         """
@@ -110,8 +112,8 @@ class Runner:
             )
             async with intake:
                 await self._run(intake)
-        except LeaseLost as lost:
-            logger.warning("%s", lost)
+        except (LeaseLost, Unavailable) as error:  # the next heartbeat starts another runner
+            logger.warning("%r: %s", self._projection, error)
         except Stopped:
             return  # told where it happened
         except _Stopping:
@@ -129,11 +131,16 @@ class Runner:
         reading = asyncio.ensure_future(intake.next())
         try:
             while not self._stopping and not intake.closed:
+                while self._is_inline and not (await asyncio.wait([reading], timeout=LOOK))[0]:
+                    await self._leave_to_appends()  # it may have been paused, or switched
                 batch = await reading
                 # The next batch is read while this one is written.
                 reading = asyncio.ensure_future(intake.next())
                 if batch.upto > self.checkpoint:
                     await self._write(batch)
+                    await self._leave_to_appends()
+                    if self._writer.is_inline:
+                        await self._rest()
                 while self._to_retry and not self._stopping:
                     await self._retry(*self._to_retry.popitem())
         finally:
@@ -147,22 +154,22 @@ class Runner:
         self._crashes = 0
         self.checkpoint = batch.upto
         self._on_moved(batch.upto)
-        await self._leave_to_appends()
 
     async def _leave_to_appends(self) -> None:
-        """Let appends apply an inline projection once it is near the head; then look at times."""
-        if not (isinstance(self._projection, SqlProjection) and self._projection.inline):
+        """Let appends apply an inline projection once it is near the head, unless they do."""
+        if not self._is_inline:
             return
         if not self._writer.is_inline:
             head = (await self._store.head()).position
             if head - self.checkpoint > NEAR:
                 return
-            with contextlib.suppress(RowFault):  # it is met again, and found, in a batch
-                await self._persistently(self._attach)
-        if self._writer.is_inline:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
-                    await self._stopped.wait()
+        with contextlib.suppress(RowFault):  # it is met again, and found, in a batch
+            await self._persistently(self._attach)
+
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK):
+                await self._stopped.wait()
 
     async def _attach(self, connection: Connection) -> None:
         with contextlib.suppress(asyncpg.LockNotAvailableError):  # an append takes long
@@ -175,8 +182,14 @@ class Runner:
             one = Batch(after, event.position, [event])
             after = event.position
 
-            async def attempt(connection: Connection, one: Batch = one) -> None:
-                if await self._writer.count_try(connection, one.upto) > MOST_TRIES:
+            async def count(connection: Connection, one: Batch = one) -> int:
+                return await self._writer.count_try(connection, one.upto)
+
+            # Counted once, however often the line breaks: that is no crash.
+            tries = await self._persistently(count)
+
+            async def attempt(connection: Connection, one: Batch = one, tries: int = tries) -> None:
+                if tries > MOST_TRIES:
                     await self._writer.refuse(connection, one, Crashed())
                 else:
                     await self._writer.write(connection, one)
@@ -189,13 +202,17 @@ class Runner:
         scan = self._store.read(held, after=position - 1, before=self.checkpoint + 1)
         async with contextlib.aclosing(_chunks(scan, self._projection.query, stream_name)) as all_:
             async for batch in all_:
+                tries = await self._persistently(
+                    lambda connection: self._writer.count_retry(connection, stream_name)
+                )
 
-                async def attempt(connection: Connection, batch: Batch = batch) -> bool:
-                    tries = await self._writer.count_retry(connection, stream_name)
+                async def attempt(
+                    connection: Connection, batch: Batch = batch, tries: int = tries
+                ) -> bool:
                     if tries > MOST_TRIES and batch.events:
-                        one = Batch(
-                            batch.after, batch.upto, batch.events[:1], stream_name, batch.then
-                        )
+                        first, *others = batch.events
+                        then = others[0] if others else batch.then
+                        one = Batch(batch.after, first.position, [first], stream_name, then)
                         await self._writer.refuse_retried(
                             connection, one, self.checkpoint, Crashed()
                         )
@@ -215,8 +232,8 @@ class Runner:
                 async with self._pool.acquire() as connection:
                     return await act(connection)
             except FAILURES as error:
-                if str(getattr(error, "sqlstate", "")).startswith("42"):
-                    raise  # as a table that is gone: it does not pass
+                if str(getattr(error, "sqlstate", "")).startswith(("42", "ST")):
+                    raise  # as a table that is gone, or what we refuse: it does not pass
                 if self._stopping:
                     raise _Stopping from error
                 seconds = next(waits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +15,8 @@ _COLUMNS: Final = (
 )
 _FIRST: Final = 6
 """Number of the first parameter after those that every batch gives anew."""
+
+_PARAMETER: Final = re.compile(r"\$(\d+)(?=::)")
 
 
 def batch_select(
@@ -50,9 +53,7 @@ def inline_function(
 ) -> str:
     """Give the DDL of the function `(after, upto)` that appends call; `name` names tables."""
     condition, args = query_condition(projection.query, _FIRST)
-    for number in range(len(args), 0, -1):
-        texts = ", ".join(_literal(text) for text in args[number - 1])
-        condition = condition.replace(f"${_FIRST + number - 1}::", f"ARRAY[{texts}]::")
+    condition = _PARAMETER.sub(lambda found: _array(args[int(found[1]) - _FIRST]), condition)
     body = projection.sql(
         f"SELECT {_COLUMNS} FROM {schema}.events AS e"  # noqa: S608 - as above
         f" WHERE e.position > $1 AND e.position <= $2 AND {condition}",
@@ -63,8 +64,10 @@ def inline_function(
         " OR program_limit_exceeded"
     )
     problem = f"inline projection {projection.name} refuses it: "
-    text = f"""BEGIN
-    {body};
+    text = f"""#variable_conflict use_column
+BEGIN
+    {body}
+;
 EXCEPTION WHEN {of_a_row} THEN
     RAISE EXCEPTION '{problem}%', SQLERRM USING ERRCODE = 'ST004',
         DETAIL = jsonb_build_object('problem', '{problem}' || SQLERRM)::text;
@@ -80,8 +83,9 @@ SET standard_conforming_strings = on
 AS {tag}{text}{tag}"""
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _array(texts: list[str]) -> str:
+    literals = ("'" + text.replace("'", "''") + "'" for text in texts)
+    return f"ARRAY[{', '.join(literals)}]"
 
 
 def query_condition(query: EventQuery, first: int) -> tuple[str, list[list[str]]]:

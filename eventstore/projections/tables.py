@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -57,7 +58,6 @@ class ReadTable:
         self._key = [column.name for column in table.primary_key.columns]
         self._columns = [column.name for column in table.columns]
         self._json = {c.name for c in table.columns if isinstance(c.type, sa.JSON)}
-        self._bytes = {c.name for c in table.columns if isinstance(c.type, sa.LargeBinary)}
         self._types = {column.name: _type(column) for column in table.columns}
         self._statements = {plain: self._make(plain) for plain in (True, False)}
 
@@ -96,7 +96,7 @@ class ReadTable:
         """Write keys as `load` and `delete` take them, numbered from 0."""
         return _json_text(
             [
-                {"n": n, **{f"k{i}": part for i, part in enumerate(key)}}
+                {"n": n, **{f"k{i}": _sent(part) for i, part in enumerate(key)}}
                 for n, key in enumerate(keys)
             ]
         )
@@ -116,12 +116,9 @@ class ReadTable:
         for name in self._json:
             if row[name] is not None:
                 changed[name] = msgspec.Raw(json.dumps(row[name], allow_nan=False).encode())
-        for name in self._bytes:
-            if row[name] is not None:
-                changed[name] = "\\x" + bytes(row[name]).hex()
         for name, value in row.items():
-            if type(value) is float and not math.isfinite(value):
-                changed.setdefault(name, str(value))
+            if name not in changed and (sent := _sent(value)) is not value:
+                changed[name] = sent
         return {**row, **changed} if changed else row
 
     def _make(self, serving: bool) -> Statements:
@@ -170,6 +167,19 @@ def _type(column: sa.Column[Any]) -> str:
     if column.computed is not None or column.identity is not None:
         raise InvalidInput(f"column {column.name!r}: a row is what the fold gives, nothing else")
     return str(column.type.compile(dialect=_DIALECT))
+
+
+def _sent(value: Any) -> Any:
+    """Give a text for what JSON has not, or has otherwise than PostgreSQL reads it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, timedelta):
+        return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    if isinstance(value, list):
+        return [_sent(one) for one in value]
+    return value
 
 
 def _json_text(values: list[Any]) -> str:

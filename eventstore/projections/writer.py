@@ -81,15 +81,20 @@ class Writer:
     async def attach(self, connection: Connection) -> None:
         """Come to the head while appends wait, and leave what comes after it to them."""
         assert isinstance(self._effect, SqlEffect)  # noqa: S101 - only such are inline
+        self.is_inline = await connection.fetchval(self._sql["projection_is_inline"], *self._who)
+        if self.is_inline:
+            return
         with _translating():
             async with connection.transaction():
+                # The append lock before the partition, as appends take them.
+                head: int = await connection.fetchval(self._sql["hold_appends"])
                 start = await self._begin(connection, None)
-                if not start.inline:
-                    head: int = await connection.fetchval(self._sql["projection_attach"])
-                    await self._effect.apply(connection, start, Batch(start.checkpoint, head, None))
+                if head > start.checkpoint:
+                    rest = Batch(start.checkpoint, head, None)
+                    await self._effect.apply(connection, start, rest)
                     await self._checkpoint(connection, head)
-                    await self._effect.make_inline(connection, serving=start.serving)
-                    await connection.execute(self._sql["projection_inline"], *self._who)
+                await self._effect.make_inline(connection, serving=start.serving)
+                await connection.execute(self._sql["projection_inline"], *self._who)
         self.is_inline = True
 
     async def refuse(self, connection: Connection, batch: Batch, reason: Exception) -> None:

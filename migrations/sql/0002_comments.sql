@@ -77,7 +77,7 @@ COMMENT ON FUNCTION eventstore.projection_release_v1 IS 'For workers: give lease
 COMMENT ON FUNCTION eventstore.projection_begin_v1 IS 'For workers: first statement of a batch';
 COMMENT ON FUNCTION eventstore.apply_inline IS 'Trigger: runs inline projections';
 COMMENT ON TRIGGER events_inline ON eventstore.events IS 'Runs inline projections, if there are any, within the append';
-COMMENT ON FUNCTION eventstore.projection_attach_v1 IS 'For workers: let appends wait while an inline projection comes to the head';
+COMMENT ON FUNCTION eventstore.hold_appends_v1 IS 'For workers and switches: appends wait until the transaction ends';
 COMMENT ON FUNCTION eventstore.projection_inline_v1 IS 'For workers: from now on appends apply this projection';
 COMMENT ON FUNCTION eventstore.projection_try_v1 IS 'For workers: an event that may end its worker is about to be tried';
 COMMENT ON FUNCTION eventstore.projection_retry_v1 IS 'For workers: a parked stream is about to be tried again';

@@ -6,7 +6,7 @@ GRANT SELECT ON eventstore.projection_versions, eventstore.projection_partitions
 REVOKE ALL ON FUNCTION
     eventstore.partition_of, eventstore.projection_register_v1, eventstore.projection_lease_v1,
     eventstore.projection_release_v1, eventstore.projection_begin_v1, eventstore.projection_checkpoint_v1,
-    eventstore.projection_try_v1, eventstore.projection_retry_v1, eventstore.projection_attach_v1,
+    eventstore.projection_try_v1, eventstore.projection_retry_v1, eventstore.hold_appends_v1,
     eventstore.projection_inline_v1,
     eventstore.projection_fail_v1, eventstore.projection_unpark_v1, eventstore.projection_stop_v1,
     eventstore.pause_projection, eventstore.resume_projection, eventstore.retry_parked, eventstore.skip_parked,
@@ -27,8 +27,9 @@ GRANT EXECUTE ON FUNCTION
     TO eventstore_writer, eventstore_worker;
 GRANT EXECUTE ON FUNCTION
     eventstore.projection_register_v1, eventstore.projection_lease_v1, eventstore.projection_release_v1,
-    eventstore.projection_begin_v1, eventstore.projection_checkpoint_v1, eventstore.projection_fail_v1,
-    eventstore.projection_unpark_v1, eventstore.projection_stop_v1
+    eventstore.projection_begin_v1, eventstore.projection_checkpoint_v1, eventstore.projection_try_v1,
+    eventstore.projection_retry_v1, eventstore.hold_appends_v1, eventstore.projection_inline_v1,
+    eventstore.projection_fail_v1, eventstore.projection_unpark_v1, eventstore.projection_stop_v1
     TO eventstore_worker;
 GRANT USAGE ON SCHEMA eventstore_read TO eventstore_writer, eventstore_reader, eventstore_worker;
 GRANT CREATE ON SCHEMA eventstore_read TO eventstore_worker;

@@ -667,6 +667,28 @@ ALTER FUNCTION eventstore.freeze_projection(_projection text, _version integer) 
 COMMENT ON FUNCTION eventstore.freeze_projection(_projection text, _version integer) IS 'Part of switch, drop and rebuild: no batch of a version goes on until the transaction ends';
 
 --
+-- Name: hold_appends_v1(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.hold_appends_v1() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '2s'
+    AS $$
+BEGIN
+    PERFORM FROM eventstore.log FOR UPDATE;
+    RETURN (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e);
+END $$;
+
+ALTER FUNCTION eventstore.hold_appends_v1() OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION hold_appends_v1(); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.hold_appends_v1() IS 'For workers and switches: appends wait until the transaction ends';
+
+--
 -- Name: lock_read_tables(text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -882,28 +904,6 @@ ALTER FUNCTION eventstore.pause_projection(projection text, version integer) OWN
 --
 
 COMMENT ON FUNCTION eventstore.pause_projection(projection text, version integer) IS 'Let a projection rest: SELECT eventstore.pause_projection(''orders'')';
-
---
--- Name: projection_attach_v1(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
---
-
-CREATE FUNCTION eventstore.projection_attach_v1() RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET lock_timeout TO '2s'
-    AS $$
-BEGIN
-    PERFORM FROM eventstore.log FOR UPDATE;
-    RETURN (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e);
-END $$;
-
-ALTER FUNCTION eventstore.projection_attach_v1() OWNER TO eventstore_owner;
-
---
--- Name: FUNCTION projection_attach_v1(); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON FUNCTION eventstore.projection_attach_v1() IS 'For workers: let appends wait while an inline projection comes to the head';
 
 --
 -- Name: projection_begin_v1(text, integer, integer, bigint, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1787,7 +1787,8 @@ BEGIN
         RAISE EXCEPTION 'there is no projection "%" (version %)', switch_projection.projection, switch_projection.version
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
     END IF;
-    -- Locks, in this order: the log, partitions of the old version, of the new one, tables, versions.
+    -- Locks, in this order: appends if they apply it, partitions of the old version, of the new one,
+    -- tables, versions.
     LOOP
         SELECT g.behind, g.fault INTO _behind, _fault
           FROM eventstore.switch_gap(_old.projection, _old.version, switch_projection.version) AS g;
@@ -1808,13 +1809,16 @@ BEGIN
             _new := eventstore.freeze_projection(_old.projection, switch_projection.version);
         ELSIF NOT _is_frozen AND _behind <= _near THEN
             -- Appends that apply it would wait all the same, and hold what is locked below.
-            _is_inline := _old.inline;
+            _is_inline := EXISTS (SELECT FROM eventstore.projection_versions AS v
+                                   WHERE v.projection = _old.projection AND v.inline);
             IF _is_inline THEN
-                PERFORM FROM eventstore.log FOR UPDATE;
+                PERFORM eventstore.hold_appends_v1();
                 _until := least(_until, clock_timestamp() + interval '2 seconds');
             END IF;
             _old := eventstore.freeze_projection(_old.projection, _old.version);
-            IF NOT _old.serving OR _old.inline <> _is_inline THEN
+            IF NOT _old.serving OR _is_inline <> EXISTS (
+                SELECT FROM eventstore.projection_versions AS v WHERE v.projection = _old.projection AND v.inline)
+            THEN
                 RAISE EXCEPTION 'somebody else has changed which version of projection "%" serves, or how', _old.projection
                     USING ERRCODE = 'ST010', HINT = 'look again: SELECT * FROM eventstore.projection_status';
             END IF;
@@ -1868,7 +1872,11 @@ BEGIN
         -- After the checkpoint, which passes over an event and parks it in one transaction.
         PERFORM eventstore.check_not_parked(wait_for.projection, e.stream_name, e.revision)
            FROM eventstore.events AS e WHERE e.position = wait_for.position;
-        IF _checkpoint >= wait_for.position THEN
+        IF _checkpoint >= wait_for.position AND NOT EXISTS (
+            SELECT FROM eventstore.events AS e  -- its stream is being tried again
+             WHERE e.position = wait_for.position
+               AND eventstore.projection_position(wait_for.projection, e.stream_name) < e.revision)
+        THEN
             RETURN true;
         END IF;
         PERFORM eventstore.check_projection_runs(wait_for.projection);
@@ -2944,6 +2952,13 @@ GRANT SELECT ON TABLE eventstore.projection_versions TO eventstore_worker;
 REVOKE ALL ON FUNCTION eventstore.freeze_projection(_projection text, _version integer) FROM PUBLIC;
 
 --
+-- Name: FUNCTION hold_appends_v1(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.hold_appends_v1() FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.hold_appends_v1() TO eventstore_worker;
+
+--
 -- Name: FUNCTION lock_read_tables(_tables text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2985,12 +3000,6 @@ GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integ
 GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) TO eventstore_worker;
 
 --
--- Name: FUNCTION projection_attach_v1(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
---
-
-REVOKE ALL ON FUNCTION eventstore.projection_attach_v1() FROM PUBLIC;
-
---
 -- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -3016,6 +3025,7 @@ GRANT ALL ON FUNCTION eventstore.projection_fail_v1(_projection text, _version i
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3052,6 +3062,7 @@ GRANT ALL ON FUNCTION eventstore.projection_release_v1(_projection text, _versio
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_retry_v1(_projection text, _version integer, _stream_name text) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_stop_v1(_projection text, _version integer, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3065,6 +3076,7 @@ GRANT ALL ON FUNCTION eventstore.projection_stop_v1(_projection text, _version i
 --
 
 REVOKE ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_try_v1(_projection text, _version integer, _partition integer, _lease bigint, _position bigint) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_unpark_v1(_projection text, _version integer, _stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner

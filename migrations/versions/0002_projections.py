@@ -17,7 +17,7 @@ def upgrade() -> None:
     run_file("functions/projection_begin_v1.sql")
     run_file("functions/projection_checkpoint_v1.sql")
     run_file("functions/projection_try_v1.sql")
-    run_file("functions/projection_attach_v1.sql")
+    run_file("functions/hold_appends_v1.sql")
     run_file("functions/projection_inline_v1.sql")
     run_file("functions/apply_inline.sql")
     run_file("functions/projection_retry_v1.sql")

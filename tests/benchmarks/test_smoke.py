@@ -30,6 +30,9 @@ ROWS = {
         ("follow, library, event by event", "asyncpg, 500 rows a page", 0.6),
         ("follow, SSE over HTTP", "asyncpg, 500 rows a page", 0.25),
     ],
+    "projections": [
+        ("fold, 10,000 keys", "fetch 5,000, fold in a dict, upsert by hand", 0.6),
+    ],
 }
 FIGURES = {
     "follow_latency": [
@@ -59,6 +62,16 @@ FIGURES = {
         ],
         ("20 follow the log, one append at a time", "fan-out"),
         ("20 follow the log, 50 at once", "fan-out"),
+    ],
+    "projection_waits": [
+        *[
+            (who, figure)
+            for who in ("library, 500 appends/s", "REST, two services, 100 appends/s")
+            for figure in ("p50", "p99", "max", "p50 from acknowledged", "p99 from acknowledged")
+        ],
+        ("50 wait", "connections that listen"),
+        ("50 wait", "connections in use"),
+        ("50 wait", "until the last goes on"),
     ],
 }
 

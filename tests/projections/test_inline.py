@@ -15,8 +15,8 @@ from eventstore.core.definition import Definition
 from tests.fix_database import Pg, new_pg
 from tests.fix_psql import Login
 from tests.fix_waiting import until
-from tests.projections.orders import working
 from tests.projections.test_kinds import STATEMENT, by_statement, placed, rows
+from tests.projections.versions import working
 
 
 def inline(statement: str = STATEMENT, version: int = 1) -> Definition:
@@ -78,6 +78,37 @@ async def test_nothing_is_lost_or_counted_twice_while_it_is_attached_and_detache
         assert await rows(connection) == {"ann": (Decimal(count), count)}
 
 
+async def test_versions_are_switched_while_appends_go_on(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    going = True
+
+    async def append(number: int) -> None:
+        while going:
+            await store.append(f"order-{number}", placed("ann", "1"))
+
+    async with working(store, dsn, inline(), inline(version=2)):
+        await until(lambda: _all_inline(connection, 2), "appends to apply both")
+        appends = [asyncio.ensure_future(append(number)) for number in range(3)]
+        for version in (2, 1, 2):
+            await store.projections.switch("totals", version)
+            await until(lambda: _all_inline(connection, 2), "appends to apply both again")
+        going = False
+        await asyncio.gather(*appends)
+        await store.projections.switch("totals", 1)  # nothing comes that would wake them
+        await until(lambda: _all_inline(connection, 2), "appends to apply both again")
+        total = (await store.head()).position
+        for table in ("totals", "totals__v2"):
+            assert await rows(connection, table) == {"ann": (Decimal(total), total)}
+
+
+async def _all_inline(connection: Pg, count: int) -> bool:
+    found: int = await connection.fetchval(
+        "SELECT count(*) FROM eventstore.projection_status WHERE inline"
+    )
+    return found == count
+
+
 async def _is_inline(connection: Pg) -> bool:
     found: bool | None = await connection.fetchval(
         "SELECT inline FROM eventstore.projection_status"
@@ -122,6 +153,20 @@ async def test_a_writer_who_may_not_touch_the_tables_appends(
     assert owner == "eventstore_worker"
 
 
+async def test_a_worker_of_its_role_alone_attaches_and_nobody_else_applies(
+    store: EventStore, dsn: str, connection: Pg, login: Login
+) -> None:
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, login("eventstore_worker", dsn), inline()):
+        await attached(connection)
+    for role in ("reader", "writer"):
+        async with new_pg(login(f"eventstore_{role}", dsn)) as other:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await other.execute("SELECT eventstore_read.totals__inline_v1(0, 1)")
+    await store.append("order-1", placed("ann", "1"))
+    assert await rows(connection) == {"ann": (Decimal(2), 2)}
+
+
 async def test_a_statement_that_works_only_elsewhere_never_comes_to_appends(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
@@ -141,13 +186,42 @@ async def _stopped(connection: Pg) -> bool:
     return "one() does not exist" in (reason or "")
 
 
+@pytest.mark.parametrize("events", [0, 1])
+async def test_a_statement_that_refuses_an_empty_batch_never_comes_to_appends(
+    store: EventStore, dsn: str, connection: Pg, events: int
+) -> None:
+    if events:
+        await store.append("order-1", placed("ann", "1"))
+    without_group = STATEMENT.replace("data ->> 'customer'", "'all'", 1).replace("GROUP BY 1", "")
+    async with working(store, dsn, inline(without_group)):
+        await until(lambda: _refuses(connection), "it to stop")
+        await store.append("order-1", EventData("Other"))
+
+
+async def _refuses(connection: Pg) -> bool:
+    reason: str | None = await connection.fetchval(
+        "SELECT reason FROM eventstore.projection_status WHERE state = 'stopped'"
+    )
+    return "totals refuses it: null value" in (reason or "")
+
+
 async def test_texts_of_a_query_are_quoted(store: EventStore, dsn: str, connection: Pg) -> None:
-    odd = "o'brien\\' $6::text[] {x} $body$"
-    projection = by_statement(inline=True, types=[odd, "Placed"])
+    odd = "o'brien\\' $6::text[] {totals} $body$"
+    projection = by_statement(inline=True, types=[odd, "Placed"], streams=["a"])
     async with working(store, dsn, projection):
         await attached(connection)
         await store.append("a", [EventData(odd, {"customer": "ann", "total": 1}), EventData("x")])
     assert await rows(connection) == {"ann": (Decimal(1), 1)}
+
+
+async def test_a_statement_may_end_in_a_comment_and_name_a_column_as_plpgsql_does(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    found = STATEMENT.replace("FROM batch", "FROM (SELECT *, 1 AS found FROM batch) AS b")
+    projection = inline(found.replace("count(*)", "sum(found)") + "-- done")
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, dsn, projection):
+        await attached(connection)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -256,3 +257,52 @@ async def test_a_handler_is_not_to_blame_for_the_line(
     async with working(store, dsn, projection):
         await reached(connection, 1)
     assert (await rows(connection), await failures(connection)) == ({"ann": (Decimal(1), 1)}, [])
+
+
+async def test_a_handler_that_goes_on_after_an_error_is_to_blame(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    projection = Projection("totals", tables=[totals])
+
+    @projection.execute()
+    async def handler(connection: Connection, event: RecordedEvent, name: Any) -> None:
+        with contextlib.suppress(asyncpg.DivisionByZeroError):
+            await connection.execute("SELECT 1 / 0")
+        await connection.execute("SELECT 1")
+
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, dsn, projection):
+        await reached(connection, 1)
+    assert await failures(connection) == [(1, "parked")]
+
+
+@pytest.mark.parametrize("is_retried", [True, False])
+async def test_a_line_that_breaks_again_and_again_is_no_crash(
+    store: EventStore, dsn: str, connection: Pg, is_retried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projection = Projection("totals", tables=[totals])
+    calls = -1 if is_retried else 0
+    if not is_retried:
+        monkeypatch.setattr("eventstore.projections.runner.CAUTIOUS", 0)
+
+    @projection.execute()
+    async def handler(connection: Connection, event: RecordedEvent, name: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 0:
+            raise ValueError("not yet")
+        if calls <= 4:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        await connection.execute(f"INSERT INTO {name(totals)} VALUES ('ann', 1, 1)")
+
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, dsn, projection):
+        await reached(connection, 1)
+        if is_retried:
+            await connection.execute("SELECT eventstore.retry_parked('totals')")
+            await until(lambda: _is_tried(connection), "it to be tried")
+    assert (await rows(connection), await failures(connection)) == ({"ann": (Decimal(1), 1)}, [])
+
+
+async def _is_tried(connection: Pg) -> bool:
+    return "retrying" not in dict(await failures(connection)).values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,28 @@ async def test_a_thousand_waits_hold_one_connection(
     async with EventStore(dsn) as other, working(other, dsn, Orders().projection):
         await asyncio.gather(*waits)
     assert sum((await counts(connection)).values()) == 1_000
+
+
+async def test_those_who_come_at_once_are_looked_for_together(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(connection, Orders().projection, schema="eventstore")
+    looks: list[str] = []
+    really = store._fetch
+
+    async def fetch(name: str, *args: Any) -> list[Any]:
+        looks.append(name)
+        if len(looks) == 1:
+            raise Unavailable("away")
+        return await really(name, *args)
+
+    monkeypatch.setattr(store, "_fetch", fetch)
+    waits = [store.wait_for("orders", position=0, timeout=0) for _ in range(100)]
+    first, *others = await asyncio.gather(*waits, return_exceptions=True)
+    assert isinstance(first, Unavailable)
+    assert others == [0] * 99
+    # The one that fails, one for who comes next, and one for all who come meanwhile.
+    assert looks == ["projection_standings"] * 3
 
 
 async def test_a_store_that_closes_ends_its_waits(dsn: str, connection: Pg) -> None:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from eventstore import DefinitionChanged, EventData, EventStore, ProjectionStopped
+from eventstore import DefinitionChanged, EventData, EventStore, ProjectionStopped, Unavailable
 from eventstore.postgres.errors import AccessDenied
 from eventstore.projections.worker import Worker
 from tests.fix_database import Pg
@@ -181,6 +181,28 @@ async def test_a_retry_that_ends_its_process_again_and_again_is_given_up(
         assert await counts(connection) == {"order-1": 2}
 
 
+async def test_a_retry_that_is_given_up_leaves_out_one_event_where_the_policy_says_so(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    made = Orders()
+    made.broken = True
+    async with working(store, dsn, made.projection):
+        await store.append("order-1", [EventData("Fragile"), EventData("T"), EventData("T")])
+        await reached(connection, 3)
+    await connection.execute("SELECT eventstore.retry_parked('orders')")
+    for _ in range(3):
+        await connection.execute("SELECT eventstore.projection_retry_v1('orders', 1, 'order-1')")
+    made.projection.on_failure = "skip"
+    async with working(store, dsn, made.projection):
+        await until(lambda: _is_left_out(connection), "the first event to be left out")
+    assert await counts(connection) == {"order-1": 2}
+
+
+async def _is_left_out(connection: Pg) -> bool:
+    rows = await connection.fetch("SELECT state FROM eventstore.projection_failures")
+    return [row[0] for row in rows] == ["skipped"]
+
+
 async def _failure(connection: Pg, state: str | None) -> bool:
     found: str | None = await connection.fetchval(
         "SELECT state FROM eventstore.projection_failures"
@@ -202,6 +224,23 @@ async def test_a_fault_of_ours_stops_the_projection_and_says_so(
     monkeypatch.undo()
     await connection.execute("SELECT eventstore.resume_projection('orders')")
     async with working(store, dsn, Orders().projection):
+        await reached(connection, 1)
+
+
+async def test_a_log_that_cannot_be_read_for_a_moment_stops_nothing(
+    store: EventStore, dsn: str, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+
+    async def unavailable(_: object) -> object:
+        monkeypatch.undo()
+        failed.set()
+        raise Unavailable("the database is starting up")
+
+    await store.append("order-1", EventData("T"))
+    monkeypatch.setattr("eventstore.reader.LogReader.head", unavailable)
+    async with working(store, dsn, Orders().projection):
+        await failed.wait()
         await reached(connection, 1)
 
 

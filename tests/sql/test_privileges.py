@@ -158,6 +158,15 @@ def test_workers_run_projections_writers_operate_and_readers_look(
                 connection.execute(statement.encode())
 
 
+def test_workers_may_call_all_that_is_for_workers(sql: Psql) -> None:
+    [(count, refused)] = sql.execute(
+        "SELECT count(*), array_agg(p.proname) FILTER"
+        "       (WHERE NOT has_function_privilege('eventstore_worker', p.oid, 'EXECUTE'))"
+        "  FROM pg_proc AS p WHERE obj_description(p.oid) LIKE 'For workers:%'"
+    ).fetchall()
+    assert (count > 10, refused) == (True, None)
+
+
 def test_the_owner_cannot_log_in(sql: Psql) -> None:
     row = sql.execute(
         "SELECT rolcanlogin, rolsuper FROM pg_roles WHERE rolname = 'eventstore_owner'"

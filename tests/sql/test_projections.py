@@ -339,6 +339,10 @@ async def test_a_wait_in_vain_is_refused_at_once(store: EventStore, connection: 
     assert await connection.fetchval("SELECT eventstore.wait_for('orders', 'a-1', 0, '20 s')")
     for none in ("'none', 1", "'none', 'a-1', 0"):
         assert (await refused(f"SELECT eventstore.wait_for({none}, '20 s')"))[0] == "ST008"
+    await checkpoint(connection, 1, 2)
+    await connection.execute("SELECT eventstore.retry_parked('orders')")
+    for event in ("2", "'a-1', 1"):
+        assert not await connection.fetchval(f"SELECT eventstore.wait_for('orders', {event}, '0')")
     await connection.execute("SELECT eventstore.projection_stop_v1('orders', 1, 'no disk')")
     stopped = await refused("SELECT eventstore.wait_for('orders', 9, '20 s')")
     assert stopped == ("ST009", 'projection "orders" is stopped: no disk')

@@ -11,8 +11,11 @@ SELECT eventstore.projection_release_v1($1, $2, $3, $4);
 -- name: projection_begin
 SELECT b.checkpoint, b.serving, b.held, b.skipped, b.inline FROM eventstore.projection_begin_v1($1, $2, $3, $4, $5) AS b;
 
--- name: projection_attach
-SELECT eventstore.projection_attach_v1();
+-- name: hold_appends
+SELECT eventstore.hold_appends_v1();
+
+-- name: projection_is_inline
+SELECT v.inline FROM eventstore.projection_versions AS v WHERE v.projection = $1 AND v.version = $2;
 
 -- name: projection_inline
 SELECT eventstore.projection_inline_v1($1, $2);

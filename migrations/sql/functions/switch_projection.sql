@@ -38,7 +38,8 @@ BEGIN
         RAISE EXCEPTION 'there is no projection "%" (version %)', switch_projection.projection, switch_projection.version
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.projection_status';
     END IF;
-    -- Locks, in this order: the log, partitions of the old version, of the new one, tables, versions.
+    -- Locks, in this order: appends if they apply it, partitions of the old version, of the new one,
+    -- tables, versions.
     LOOP
         SELECT g.behind, g.fault INTO _behind, _fault
           FROM eventstore.switch_gap(_old.projection, _old.version, switch_projection.version) AS g;
@@ -59,13 +60,16 @@ BEGIN
             _new := eventstore.freeze_projection(_old.projection, switch_projection.version);
         ELSIF NOT _is_frozen AND _behind <= _near THEN
             -- Appends that apply it would wait all the same, and hold what is locked below.
-            _is_inline := _old.inline;
+            _is_inline := EXISTS (SELECT FROM eventstore.projection_versions AS v
+                                   WHERE v.projection = _old.projection AND v.inline);
             IF _is_inline THEN
-                PERFORM FROM eventstore.log FOR UPDATE;
+                PERFORM eventstore.hold_appends_v1();
                 _until := least(_until, clock_timestamp() + interval '2 seconds');
             END IF;
             _old := eventstore.freeze_projection(_old.projection, _old.version);
-            IF NOT _old.serving OR _old.inline <> _is_inline THEN
+            IF NOT _old.serving OR _is_inline <> EXISTS (
+                SELECT FROM eventstore.projection_versions AS v WHERE v.projection = _old.projection AND v.inline)
+            THEN
                 RAISE EXCEPTION 'somebody else has changed which version of projection "%" serves, or how', _old.projection
                     USING ERRCODE = 'ST010', HINT = 'look again: SELECT * FROM eventstore.projection_status';
             END IF;

@@ -25,7 +25,11 @@ BEGIN
         -- After the checkpoint, which passes over an event and parks it in one transaction.
         PERFORM eventstore.check_not_parked(wait_for.projection, e.stream_name, e.revision)
            FROM eventstore.events AS e WHERE e.position = wait_for.position;
-        IF _checkpoint >= wait_for.position THEN
+        IF _checkpoint >= wait_for.position AND NOT EXISTS (
+            SELECT FROM eventstore.events AS e  -- its stream is being tried again
+             WHERE e.position = wait_for.position
+               AND eventstore.projection_position(wait_for.projection, e.stream_name) < e.revision)
+        THEN
             RETURN true;
         END IF;
         PERFORM eventstore.check_projection_runs(wait_for.projection);
