@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstore.cli.output import err, out
 from eventstore.cli.shown import Show, building
+from eventstore.cli.target import Store
 from eventstore.core.errors import EventStoreError, NotFound
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from eventstore.core.catalog import ProjectionStatus, TableComparison
     from eventstore.core.definition import Definition
     from eventstore.projections.worker import Worker
-    from eventstore.store import EventStore
 
 LOOK: Final = 0.2
 """Seconds between two looks."""
@@ -26,11 +26,10 @@ its next heartbeat."""
 
 
 class Wanted(NamedTuple):
-    """What is to be built, and what then. With a `definition` it is run here."""
+    """What is to be built, and what then. No version: the newest."""
 
     projection: str
     version: int | None
-    definition: Definition | None
     restart: bool
     compare: bool
     switch: bool
@@ -47,24 +46,29 @@ def definition_of(app: App, projection: str, version: int | None) -> Definition:
     raise EventStoreError(f"the app has no projection {projection}{wanted}; it has {has or 'none'}")
 
 
-async def build(store: EventStore, dsn: str, wanted: Wanted) -> None:
-    """Build what is wanted, and tell how it goes. Started again, it goes on where it was."""
-    name, definition = wanted.projection, wanted.definition
-    if definition is not None:
-        version = definition.version
-        await _make_known(definition, dsn, store.schema)
-    else:
-        version = wanted.version or _newest(name, await store.projections.all())
+async def build_by_workers(store: Store, wanted: Wanted) -> None:
+    """Watch workers build what is wanted, and tell how it goes."""
+    name = wanted.projection
+    version = wanted.version or _newest(name, await store.projections.all())
     if wanted.restart:
         await store.projections.rebuild(name, version)
-    if definition is None:
-        await _build(store, version, wanted)
-        return
-    from eventstore.projections.worker import Worker  # noqa: PLC0415 - imports the driver
+    await _build(store, version, wanted, is_here=False)
 
-    await _beside(Worker(store, [definition], dsn=dsn), _build(store, version, wanted))
-    if (await find(store, name, version)).state == "waiting":
-        err().print("no worker runs it now: start one with this app, so that it stays up to date")
+
+async def build_here(dsn: str, schema: str, definition: Definition, wanted: Wanted) -> None:
+    """Run a definition until it is there. Started again, it goes on where it was."""
+    from eventstore.projections.worker import Worker  # noqa: PLC0415 - imports the driver
+    from eventstore.store import EventStore  # noqa: PLC0415
+
+    name, version = definition.name, definition.version
+    async with EventStore(dsn, schema=schema) as store:
+        await _make_known(definition, dsn, schema)
+        if wanted.restart:
+            await store.projections.rebuild(name, version)
+        worker = Worker(store, [definition], dsn=dsn)
+        await _beside(worker, _build(store, version, wanted, is_here=True))
+        if (await store.projections.get(name, version=version)).state == "waiting":
+            err().print("no worker runs it now: start one with this app to keep it up to date")
 
 
 def print_switched(projection: str, version: int, before: int) -> None:
@@ -75,14 +79,6 @@ def print_switched(projection: str, version: int, before: int) -> None:
             f"version {before} goes on beside it while workers run it: 'eventstore projections "
             f"switch {projection} {before}' brings it back, 'drop {projection} {before}' removes it"
         )
-
-
-async def find(store: EventStore, projection: str, version: int) -> ProjectionStatus:
-    """Give one version of a projection, or raise NotFound."""
-    for status in await store.projections.all():
-        if (status.projection, status.version) == (projection, version):
-            return status
-    raise NotFound(f"there is no projection {projection!r} version {version}")
 
 
 async def _make_known(definition: Definition, dsn: str, schema: str) -> None:
@@ -112,10 +108,10 @@ async def _beside(worker: Worker, work: Coroutine[Any, Any, None]) -> None:
     working.result()
 
 
-async def _build(store: EventStore, version: int, wanted: Wanted) -> None:
+async def _build(store: Store, version: int, wanted: Wanted, *, is_here: bool) -> None:
     name = wanted.projection
     with building(f"{name} version {version}") as show:
-        there = await _built(store, name, version, show, is_here=wanted.definition is not None)
+        there = await _built(store, name, version, show, is_here=is_here)
     out().print(f"{name} version {version} is at position {there.checkpoint:,} of {there.head:,}")
     if there.parked_streams:
         err().print(f"{there.parked_streams:,} streams are parked in it: they are not up to date")
@@ -126,7 +122,7 @@ async def _build(store: EventStore, version: int, wanted: Wanted) -> None:
 
 
 async def _built(
-    store: EventStore, projection: str, version: int, show: Show, *, is_here: bool
+    store: Store, projection: str, version: int, show: Show, *, is_here: bool
 ) -> ProjectionStatus:
     """Wait until a version has applied all that there was a look before.
 
@@ -135,7 +131,7 @@ async def _built(
     head: int | None = None
     run_at = time.monotonic()
     while True:
-        now = await find(store, projection, version)
+        now = await store.projections.get(projection, version=version)
         show(now)
         if now.checkpoint >= (now.head if head is None else head):
             return now

@@ -31,7 +31,7 @@ class Columns:
         for column in table.primary_key.columns:
             if not is_key_type(column):
                 raise InvalidInput(
-                    f"a key of read table {table.name!r} is text, a number, a date, a time or a "
+                    f"a key of read table {table.name!r} is text, a number, a time, bytes or a "
                     f"UUID, not {column.type!r} ({column.name})"
                 )
         self._nulls: Row = dict.fromkeys(column.name for column in table.columns)

@@ -36,13 +36,15 @@ class _Column(NamedTuple):
 class _Table(NamedTuple):
     """A table as the catalogue of PostgreSQL has it; `name` is quoted, with its schema."""
 
-    version: int
     name: str
     columns: dict[str, _Column]
 
 
 def table_steps(query: TableQuery, *, schema: str) -> Steps:
     """Read a page and the checkpoint that it is as of, in one statement and so one snapshot.
+
+    PostgreSQL takes that snapshot when it has locked the table that has the plain name, so a switch
+    to another version comes before both or after both.
 
     Raises NotFound, InvalidInput, LimitExceeded (one row is larger than a page).
     """
@@ -59,8 +61,8 @@ def table_steps(query: TableQuery, *, schema: str) -> Steps:
             if isinstance(error, InvalidInput):
                 yield from _find_fault(query, table)
             raise
-        if found and found[0][0] == table.version:
-            [(_, checkpoint, count, given, rows)] = found
+        if found:
+            [(checkpoint, count, given, rows)] = found
             if count and not given:
                 raise LimitExceeded(
                     f"the row at offset {query.offset} of {query.table!r} is larger than a page "
@@ -80,19 +82,19 @@ def _lookup(query: TableQuery, schema: str) -> Statement:
 def _table(query: TableQuery, rows: Sequence[Any]) -> _Table:
     if not rows:
         raise no_projection(query.projection)
-    version, tables, name = rows[0][:3]
+    tables, name = rows[0][:2]
     if name is None:
         raise NotFound(
             f"projection {query.projection!r} has no table {query.table!r}; it has: "
             + ", ".join(tables)
         )
-    columns = {row[3]: _Column(*row[4:]) for row in rows}
+    columns = {row[2]: _Column(*row[3:]) for row in rows}
     for column in (*query.where, *filter(None, [query.column])):
         if column not in columns:
             raise InvalidInput(
                 f"table {query.table!r} has no column {column!r}; it has: {', '.join(columns)}"
             )
-    return _Table(version, name, columns)
+    return _Table(name, columns)
 
 
 def _select(query: TableQuery, table: _Table, schema: str) -> Statement:
@@ -109,17 +111,17 @@ def _select(query: TableQuery, table: _Table, schema: str) -> Statement:
         order = [first + " DESC" * query.descending, *(name for name in order if name != first)]
     ordered = ", ".join(order)
     text = f"""WITH place AS (
-    SELECT v.version, min(p.checkpoint) AS checkpoint
+    SELECT min(p.checkpoint) AS checkpoint
       FROM {schema}.projection_versions AS v
       JOIN {schema}.projection_partitions AS p
         ON p.projection = v.projection AND p.version = v.version
-     WHERE v.projection = $1 AND v.serving GROUP BY v.version),
+     WHERE v.projection = $1 AND v.serving HAVING count(*) > 0),
 page AS (SELECT t.* FROM {table.name} AS t {"WHERE " * bool(where)}{where}
           ORDER BY {ordered} LIMIT $2::bigint + 1 OFFSET $3),
 texts AS (SELECT row_to_json(t.*)::text AS text, row_number() OVER (ORDER BY {ordered}) AS n
             FROM page AS t),
 sized AS (SELECT text, n, sum(octet_length(text) + 1) OVER (ORDER BY n) AS size FROM texts)
-SELECT place.version, place.checkpoint, (SELECT count(*) FROM sized), given.count, given.rows
+SELECT place.checkpoint, (SELECT count(*) FROM sized), given.count, given.rows
   FROM place, LATERAL (
        SELECT count(*) AS count, coalesce(string_agg(text, ',' ORDER BY n), '') AS rows
          FROM sized WHERE n <= $2 AND size <= $4) AS given"""  # noqa: S608 - quoted by PostgreSQL

@@ -8,8 +8,10 @@ import asyncpg
 
 _OF_A_ROW: Final = ("21", "22", "23", "54")
 """SQLSTATE classes that a row causes: cardinality, data, integrity, limits of an index."""
-_OF_EVERYBODY: Final = ("08", "25", "40", "53", "55", "57", "58", "XX", "ST")
-"""SQLSTATE classes of the line, the transaction, other transactions, the server, and our own."""
+_OF_EVERYBODY: Final = ("08", "25", "40", "53", "55", "57", "58", "XX")
+"""SQLSTATE classes of the line, the transaction, other transactions, and the server."""
+_OF_A_HANDLER: Final = ("25P02", "57014")
+"""Of these what a handler meets that goes on after an error, or sets itself a timeout."""
 
 
 class RowFault(Exception):
@@ -28,6 +30,6 @@ def is_of_a_row(error: asyncpg.PostgresError) -> bool:
 def is_of_everybody(error: Exception) -> bool:
     """Whether a handler that raises this with a connection is not to blame for it."""
     if isinstance(error, asyncpg.PostgresError):
-        # A handler that goes on after an error that it has caught meets 25P02, again and again.
-        return error.sqlstate != "25P02" and str(error.sqlstate)[:2] in _OF_EVERYBODY
+        state = str(error.sqlstate)
+        return state not in _OF_A_HANDLER and state[:2] in _OF_EVERYBODY
     return isinstance(error, asyncpg.InternalClientError | ConnectionError)

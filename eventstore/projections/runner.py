@@ -197,32 +197,38 @@ class Runner:
             await self._persistently(attempt)
 
     async def _retry(self, stream_name: str, position: int) -> None:
-        """Go on in a stream from the event that failed, up to the checkpoint."""
+        """Go on in a stream from the event that failed, up to the checkpoint.
+
+        After a crash event by event, so that the next one stands beside the event that causes it.
+        """
         held = EventQuery(streams=[stream_name])
         scan = self._store.read(held, after=position - 1, before=self.checkpoint + 1)
-        async with contextlib.aclosing(_chunks(scan, self._projection.query, stream_name)) as all_:
-            async for batch in all_:
-                tries = await self._persistently(
-                    lambda connection: self._writer.count_retry(connection, stream_name)
-                )
+        tries = await self._count_retry(stream_name)
+        page = HELD_PAGE if tries <= 1 else 1
+        chunks = _chunks(scan, self._projection.query, stream_name, page)
+        async with contextlib.aclosing(chunks):
+            async for batch in chunks:
 
                 async def attempt(
                     connection: Connection, batch: Batch = batch, tries: int = tries
                 ) -> bool:
                     if tries > MOST_TRIES and batch.events:
-                        first, *others = batch.events
-                        then = others[0] if others else batch.then
-                        one = Batch(batch.after, first.position, [first], stream_name, then)
                         await self._writer.refuse_retried(
-                            connection, one, self.checkpoint, Crashed()
+                            connection, batch, self.checkpoint, Crashed()
                         )
                         return True
                     return bool(await self._writer.retry(connection, batch, self.checkpoint))
 
                 failed = await self._persistently(attempt)
                 self._on_moved(self.checkpoint)
-                if failed and self._projection.on_failure != "skip":
+                if batch.then is None or (failed and self._projection.on_failure != "skip"):
                     return
+                tries = await self._count_retry(stream_name)
+
+    async def _count_retry(self, stream_name: str) -> int:
+        return await self._persistently(
+            lambda connection: self._writer.count_retry(connection, stream_name)
+        )
 
     async def _persistently(self, act: Callable[[Connection], Awaitable[T]]) -> T:
         """Do something on a connection, again until what passes has passed."""
@@ -248,7 +254,7 @@ class Runner:
 
 
 async def _chunks(
-    events: AsyncIterator[RecordedEvent], query: EventQuery, stream_name: str
+    events: AsyncIterator[RecordedEvent], query: EventQuery, stream_name: str, page: int
 ) -> AsyncGenerator[Batch, None]:
     """Give a stream's events that the query means in batches, the last one with none to come."""
     chunk: list[RecordedEvent] = []
@@ -261,7 +267,7 @@ async def _chunks(
     async for event in events:
         if not query.matches(event):
             continue
-        if len(chunk) == HELD_PAGE:
+        if len(chunk) == page:
             yield batch(event)
             chunk = []
         chunk.append(event)

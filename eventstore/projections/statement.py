@@ -71,6 +71,9 @@ BEGIN
 EXCEPTION WHEN {of_a_row} THEN
     RAISE EXCEPTION '{problem}%', SQLERRM USING ERRCODE = 'ST004',
         DETAIL = jsonb_build_object('problem', '{problem}' || SQLERRM)::text;
+WHEN syntax_error_or_access_rule_violation THEN
+    RAISE EXCEPTION 'not stored: inline projection {projection.name} cannot be applied: %', SQLERRM
+        USING ERRCODE = 'ST009', HINT = 'SELECT eventstore.pause_projection(''{projection.name}'')';
 END"""
     tag = "$body$"
     while tag in text:

@@ -117,8 +117,8 @@ class ReadTable:
             if row[name] is not None:
                 changed[name] = msgspec.Raw(json.dumps(row[name], allow_nan=False).encode())
         for name, value in row.items():
-            if name not in changed and (sent := _sent(value)) is not value:
-                changed[name] = sent
+            if type(value) in _OTHERWISE and name not in changed:
+                changed[name] = _sent(value)
         return {**row, **changed} if changed else row
 
     def _make(self, serving: bool) -> Statements:
@@ -167,6 +167,10 @@ def _type(column: sa.Column[Any]) -> str:
     if column.computed is not None or column.identity is not None:
         raise InvalidInput(f"column {column.name!r}: a row is what the fold gives, nothing else")
     return str(column.type.compile(dialect=_DIALECT))
+
+
+_OTHERWISE: Final = frozenset({float, timedelta, bytes, list})
+"""Types that may need it."""
 
 
 def _sent(value: Any) -> Any:

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from eventstore import EventData, ProjectionStatus
+from eventstore import EventData, EventStore, ProjectionStatus
 from eventstore.cli import building
 from eventstore.cli.shown import progress_line
 from eventstore.sync import SyncEventStore
 from tests.cli.conftest import Cli
 from tests.client.serving import COMMAND
 from tests.fix_database import Psql
+from tests.fix_service import served
 from tests.fix_waiting import DEADLINE
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +127,21 @@ def test_what_stands_in_the_way_is_told(built: Cli, sql: Psql, sync_store: SyncE
     assert rows(sql) == [("order-1", 3, "T")]
     for command in (("switch", "none", 1), ("drop", "none", 1), ("rebuild", "none")):
         assert "there is no projection" in built("projections", *command, code=1).err
+
+
+def test_a_service_is_asked_as_the_database_is(built: Cli, dsn: str, sql: Psql) -> None:
+    built("projections", "rebuild", "orders", *SECOND)
+    with served(EventStore(dsn)) as (host, port):
+        remote = Cli(EVENTSTORE_URL=f"http://{host}:{port}")
+        done = remote("projections", "rebuild", "orders", "--compare", "--switch")
+        assert "same" in done.out
+        assert "version 1 goes on beside it" in done.out
+        remote("projections", "switch", "orders", 1)
+        remote("projections", "switch", "orders", 2)
+        assert "serves" in remote("projections", "drop", "orders", 2, "--yes", code=1).err
+        remote("projections", "drop", "orders", 1, "--yes")
+        remote("projections", "rebuild", "orders", *SECOND, "--url", "http://x", code=2)
+    assert tables(sql) == ["orders"]
 
 
 def test_a_terminal_gets_a_bar(built: Cli) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from eventstore import EventData, EventStore, InvalidInput
+from eventstore import EventData, EventStore, InvalidInput, Unavailable
 from eventstore.core.definition import Definition
 from tests.fix_database import Pg, new_pg
 from tests.fix_psql import Login
@@ -222,6 +222,30 @@ async def test_a_statement_may_end_in_a_comment_and_name_a_column_as_plpgsql_doe
     await store.append("order-1", placed("ann", "1"))
     async with working(store, dsn, projection):
         await attached(connection)
+
+
+async def test_one_that_is_broken_is_named_and_can_be_paused(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    async with working(store, dsn, inline()):
+        await attached(connection)
+    await connection.execute("ALTER TABLE eventstore_read.totals RENAME TO elsewhere")
+    with pytest.raises(Unavailable, match="inline projection totals cannot be applied"):
+        await store.append("order-1", placed("ann", "1"))
+    await store.projections.pause("totals")
+    await store.append("order-1", placed("ann", "1"))
+
+
+async def test_in_another_history_it_is_not_applied(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    async with working(store, dsn, inline()):
+        await attached(connection)
+    await connection.execute("UPDATE eventstore.projection_partitions SET checkpoint = 9")
+    await connection.execute("SELECT eventstore.begin_epoch()")  # the log came from an older backup
+    await store.append("order-1", placed("ann", "1"))
+    assert await rows(connection) == {}
+    assert not await _is_inline(connection)
 
 
 @pytest.mark.parametrize(

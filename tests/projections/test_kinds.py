@@ -239,6 +239,21 @@ def test_a_projection_folds_or_executes() -> None:
         by_handler().fold(totals, key=lambda event: event.stream_name)
 
 
+async def test_a_handler_whose_append_is_refused_has_failed(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    projection = Projection("totals", tables=[totals], categories=["order"])
+
+    @projection.execute()
+    async def handler(connection: asyncpg.Connection[Any], event: RecordedEvent, _: Any) -> None:
+        await connection.execute("SELECT eventstore.append('a', 'T', expected_revision => 5)")
+
+    await store.append("order-1", placed("ann", "1"))
+    async with working(store, dsn, projection):
+        await reached(connection, 1)
+    assert await failures(connection) == [(1, "parked")]
+
+
 async def test_a_handler_is_not_to_blame_for_the_line(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:

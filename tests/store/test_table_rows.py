@@ -29,6 +29,9 @@ from tests.fix_database import Pg
 from tests.fix_faces import Face
 from tests.fix_waiting import DEADLINE, until
 from tests.projections.orders import reached, working
+from tests.projections.versions import Counting
+from tests.projections.versions import reached as both_reached
+from tests.projections.versions import working as both_working
 
 ID = UUID("0193b6a1-7c52-7e59-9d2e-6d1f7b0c5a42")
 odd = sa.Table(
@@ -232,7 +235,7 @@ async def test_rows_and_checkpoint_are_of_one_moment(face: Face, filled: Pg) -> 
     writing = asyncio.ensure_future(write())
     try:
         seen = set()
-        for _ in range(100):
+        for _ in range(50):
             page = await face.projections.rows("odd", odd.name)
             assert {row["limit"] for row in page.rows} == {page.position}
             seen.add(page.position)
@@ -240,3 +243,30 @@ async def test_rows_and_checkpoint_are_of_one_moment(face: Face, filled: Pg) -> 
         done.set()
         await writing
     assert len(seen) > 5
+
+
+async def test_a_switch_is_never_seen_half(
+    face: Face, store: EventStore, dsn: str, connection: Pg
+) -> None:
+    """Rows and checkpoint are of one version, whichever serves: each event is a row's count."""
+    async with both_working(store, dsn, *[Counting(n).projection for n in (1, 2)]):
+        for version in (1, 2):
+            await both_reached(connection, version, 0)
+
+        switched, done = [0], asyncio.Event()
+
+        async def switch() -> None:
+            while not done.is_set():
+                await store.append("order-1", EventData("T"))
+                switched.append(await store.projections.switch("orders", 1 + len(switched) % 2))
+
+        await store.append("order-1", EventData("T"))
+        switching = asyncio.ensure_future(switch())
+        try:
+            while len(switched) < 10:
+                page = await face.projections.rows("orders", "orders", position=1, timeout=DEADLINE)
+                assert page.rows == [{"order_id": "order-1", "events": page.position}]
+        finally:
+            done.set()
+            await switching
+    assert set(switched[2:]) == {1, 2}

@@ -139,9 +139,9 @@ SELECT c.table_name, c.columns, c.serving_version, c.serving_checkpoint, c.servi
   FROM eventstore.compare_projection($1, $2) AS c;
 
 -- name: projection_columns
--- $1: projection, $2: table, $3: the schema of read tables. The version that serves, its tables, and
--- the columns of this one (NULL if it is none of them), those of its primary key first, in its order.
-SELECT v.version, v.tables, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+-- $1: projection, $2: table, $3: the schema of read tables. Of the version that serves: its tables,
+-- and the columns of this one (NULL if it is none of them), those of its key first, in its order.
+SELECT v.tables, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        a.attname::text, quote_ident(a.attname), format_type(a.atttypid, -1),
        k.place IS NOT NULL
   FROM eventstore.projection_versions AS v

@@ -12,5 +12,9 @@ BEGIN
     UPDATE eventstore.projection_partitions AS p SET epoch = _epoch
      WHERE p.epoch = _epoch - 1
        AND p.checkpoint <= (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e);
+    -- Nor do appends apply it any more.
+    UPDATE eventstore.projection_versions AS v SET inline = false
+     WHERE EXISTS (SELECT FROM eventstore.projection_partitions AS p
+                    WHERE p.projection = v.projection AND p.version = v.version AND p.epoch <> _epoch);
     RETURN _epoch;
 END $$;

@@ -1,5 +1,5 @@
--- Last statement of that transaction: from now on appends apply it. It stays as it is if it was
--- paused meanwhile, or has left out an event that is still to come.
+-- Last statement of a runner that has come to the head: from now on appends apply it, unless it was
+-- paused meanwhile.
 CREATE FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
