@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Final, TypeVar
 
 import asyncpg
@@ -34,6 +36,8 @@ HELD_PAGE: Final = 500
 
 NEAR: Final = 1_000
 """Events behind the head from which on appends may wait for an inline projection to come there."""
+REPORT: Final = 10.0
+"""Seconds between reports of a catch-up."""
 LOOK: Final = 1.0
 """Seconds between looks at whether appends still apply an inline projection."""
 
@@ -82,6 +86,7 @@ class Runner:
         self._is_inline = isinstance(writer.projection, SqlProjection) and writer.projection.inline
         self._stopped = asyncio.Event()
         self._to_retry: dict[str, int] = {}
+        self._reported = (time.monotonic(), checkpoint)
 
     @property
     def _stopping(self) -> bool:
@@ -154,6 +159,24 @@ class Runner:
         self._crashes = 0
         self.checkpoint = batch.upto
         self._on_moved(batch.upto)
+        await self._report()
+
+    async def _report(self) -> None:
+        """Tell now and then how far a catch-up is, how fast it goes and how long it will take."""
+        now = time.monotonic()
+        if now - self._reported[0] < REPORT:
+            return
+        (before, position), self._reported = self._reported, (now, self.checkpoint)
+        lag = (await self._store.head()).position - self.checkpoint
+        rate = (self.checkpoint - position) / (now - before)
+        if lag > NEAR and rate > 0:
+            logger.info(
+                "%r: %s events to go, %s a second, some %s left",
+                self._projection,
+                f"{lag:,}",
+                f"{rate:,.0f}",
+                timedelta(seconds=round(lag / rate)),
+            )
 
     async def _leave_to_appends(self) -> None:
         """Let appends apply an inline projection once it is near the head, unless they do."""

@@ -127,7 +127,7 @@ class Share:
         self._holds = False
 
     def __str__(self) -> str:
-        return self._projection.name
+        return f"{self._projection.name} version {self._projection.version}"
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Hold a share until told to stop; then end in order."""

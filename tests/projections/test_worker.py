@@ -48,6 +48,28 @@ async def test_what_is_appended_is_applied_before_and_while_it_runs(
     await until(no_thread_is_left, "the thread of the handlers to end")
 
 
+async def test_a_catch_up_tells_how_far_it_is(
+    store: EventStore,
+    dsn: str,
+    connection: Pg,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("eventstore.projections.runner.REPORT", 0)
+    monkeypatch.setattr("eventstore.projections.runner.NEAR", 5)
+    monkeypatch.setattr("eventstore.projections.intake.BATCH", 10)
+    await store.append("order-1", [EventData("T")] * 30)
+    caplog.set_level("INFO", "eventstore.projections")
+    async with working(store, dsn, Orders().projection):
+        await reached(connection, 30)
+    told = [record.getMessage() for record in caplog.records if "to go" in record.getMessage()]
+    assert ["20 events to go" in told[0], "10 events to go" in told[1], len(told)] == [
+        True,
+        True,
+        2,
+    ]
+
+
 async def test_partitions_are_shared_by_workers_and_taken_over_when_one_leaves(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
