@@ -1,8 +1,9 @@
-"""Projections catching up: a fold over 10,000 keys, run by a worker from the library.
+"""Projections catching up: a fold over 10,000 keys, and a statement, run by a worker.
 
-The limit is the loop that one would write by hand for this one table: fetch 5,000 events, load the
-rows that they touch, fold them in a dict, write them by one upsert, and the checkpoint with them.
-Both sides begin with an empty table, and decode the data of every event.
+The limit of the fold is the loop that one would write by hand for this one table: fetch 5,000
+events, load the rows that they touch, fold them in a dict, write them by one upsert, and the
+checkpoint with them. Both sides begin with an empty table, and decode the data of every event. The
+limit of the statement is the same one, run over 10,000 events at a time with its checkpoint.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from time import perf_counter
 from typing import Any, Final
@@ -18,11 +19,13 @@ from typing import Any, Final
 import asyncpg
 
 from eventstore import EventStore
+from eventstore.core.definition import Definition
 from eventstore.memory import settle_memory
+from eventstore.projections.intake import SPAN
 from eventstore.projections.registry import register
 from eventstore.projections.worker import Worker
 
-from ._folding import folding
+from ._folding import SUMS, folding, summing
 from ._options import Options, parse
 from ._reading import checked, fill
 from ._report import Measurement, Row, print_report
@@ -98,18 +101,49 @@ class ByHand:
             await self._connection.execute(self._move, position)
 
 
+class StatementByHand:
+    """The limit of a SqlProjection: its statement, span by span, each with the checkpoint."""
+
+    def __init__(self, connection: asyncpg.Connection[Any], schema: str) -> None:
+        self._connection = connection
+        self._schema = schema
+        span = "SELECT * FROM {schema}.events WHERE position > $1 AND position <= $2"
+        text = SUMS.replace("{sums}", "{schema}.by_hand").replace("FROM batch", f"FROM ({span}) b")
+        self._sums, self._move = (one.format(schema=schema) for one in (text, _MOVE))
+
+    async def catch_up(self, store: EventStore, events: int) -> Measurement:
+        """Apply the log's last events to an empty table."""
+        head = (await store.head()).position
+        await self._connection.execute(f"TRUNCATE {self._schema}.by_hand")
+        started = perf_counter()
+        for after in range(head - events, head, SPAN):
+            upto = min(after + SPAN, head)
+            async with self._connection.transaction():
+                await self._connection.execute(self._sums, after, upto)
+                await self._connection.execute(self._move, upto)
+        seconds = perf_counter() - started
+        applied = await self._connection.fetchval(f"SELECT sum(events) FROM {self._schema}.by_hand")
+        return checked(Measurement(applied, seconds), events)
+
+
 class ByProjection:
     """The candidate: a projection, and a worker that runs it."""
 
-    def __init__(self, connection: asyncpg.Connection[Any], at: Database) -> None:
+    def __init__(
+        self,
+        connection: asyncpg.Connection[Any],
+        at: Database,
+        definition: Callable[[str], Definition],
+    ) -> None:
         self._connection = connection
         self._at = at
+        self._definition = definition
         self._numbers = count(1)
 
     async def catch_up(self, store: EventStore, events: int) -> Measurement:
         """Apply the log's last events to an empty table; from the start of the worker on."""
         head = (await store.head()).position
-        projection = folding(f"orders_{next(self._numbers)}")
+        projection = self._definition(f"of_{self._definition.__name__}_{next(self._numbers)}")
         await register(self._connection, projection, schema=self._at.schema)
         await self._connection.execute(
             f"UPDATE {self._at.schema}.projection_partitions SET checkpoint = $1"
@@ -135,10 +169,9 @@ async def _compare(options: Options, at: Database) -> list[Row]:
     try:
         async with EventStore(at.dsn, schema=at.schema) as store:
             await fill(store, options.events, streams=KEYS)
-            by_hand, by_projection = (
-                ByHand(connection, at.schema),
-                ByProjection(connection, at),
-            )
+            by_hand, by_fold = ByHand(connection, at.schema), ByProjection(connection, at, folding)
+            statement = StatementByHand(connection, at.schema)
+            by_statement = ByProjection(connection, at, summing)
             await by_hand.create()
             settle_memory()  # as `eventstore worker` does
             contests = [
@@ -146,8 +179,15 @@ async def _compare(options: Options, at: Database) -> list[Row]:
                     what=f"fold, {KEYS:,} keys",
                     against=f"fetch {BATCH:,}, fold in a dict, upsert by hand",
                     target=0.6,
-                    candidate=lambda events: by_projection.catch_up(store, events),
+                    candidate=lambda events: by_fold.catch_up(store, events),
                     limit=lambda events: by_hand.catch_up(store, events),
+                ),
+                Contest(
+                    what="SqlProjection",
+                    against=f"the same statement by hand, {SPAN:,} at a time",
+                    target=0.7,
+                    candidate=lambda events: by_statement.catch_up(store, events),
+                    limit=lambda events: statement.catch_up(store, events),
                 ),
             ]
             return await compete(contests, options)

@@ -49,22 +49,20 @@ class Columns:
         key = value if isinstance(value, tuple) else (value,)
         if len(key) != len(self.key) or None in key:
             raise InvalidInput(f"the key of {self.table!r} is {self.key}, not {value!r:.60}")
-        made = tuple(
-            [
-                self._make(name, make, part)
-                for (name, make), part in zip(self._key_makers, key, strict=True)
-            ]
-        )
-        if any(part != part for part in made):  # noqa: PLR0124 - true of NaN alone
-            raise InvalidInput(f"a key of {self.table!r} cannot be NaN")
-        return made
+        made = []
+        for (name, make), part in zip(self._key_makers, key, strict=True):
+            part = self._make(name, make, part)  # noqa: PLW2901
+            if part != part:  # noqa: PLR0124 - true of NaN alone
+                raise InvalidInput(f"a key of {self.table!r} cannot be NaN")
+            made.append(part)
+        return tuple(made)
 
     def whole(self, key: Key, row: Mapping[str, Any]) -> Row:
         """Give a row as it is read back: with its key and every column.
 
         Raises InvalidInput if it does not fit.
         """
-        if not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row, Mapping):
             raise InvalidInput(f"a row of {self.table!r} is a dict or None, not {row!r:.60}")
         whole: Row = {**self._nulls, **row}
         if len(whole) > len(self._nulls):
@@ -74,12 +72,17 @@ class Columns:
             if name in row and self._make(name, make, row[name]) != value:
                 raise InvalidInput(f"the row of {self.table!r} with key {key} has another {name}")
             whole[name] = value
-        for name, make, nullable in self._made:
-            value = whole[name]
-            if value is not None:
-                whole[name] = self._make(name, make, value)
-            elif not nullable:
-                raise InvalidInput(f"{self.table}.{name} is not to be NULL")
+        name = ""
+        try:
+            for name, make, nullable in self._made:
+                value = whole[name]
+                if value is None:
+                    if not nullable:
+                        raise ValueError("it is not to be NULL")
+                elif make is not None:
+                    whole[name] = make(value)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InvalidInput(f"{self.table}.{name}: {error}") from error
         return whole
 
     def copy(self, row: Row | None) -> Row | None:

@@ -45,6 +45,11 @@ def is_key_type(column: sa.Column[Any]) -> bool:
     return _name(column.type) in _KINDS.keys() - {"array", "json", "jsonb"}
 
 
+def is_plain(column: sa.Column[Any]) -> bool:
+    """Whether every value of the column is written in JSON as it is."""
+    return _KINDS.get(_name(column.type)) in {_text, _int2, _int4, _int8, _numeric, _bool}
+
+
 def is_mutable(column: sa.Column[Any]) -> bool:
     """Whether a value of the column could be changed in place."""
     return _name(column.type) not in _KINDS or _name(column.type) in {"array", "json", "jsonb"}

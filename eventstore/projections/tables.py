@@ -21,6 +21,7 @@ from sqlalchemy.sql import quoted_name
 
 from eventstore.core.columns import Key, Row
 from eventstore.core.errors import InvalidInput
+from eventstore.core.values import is_plain
 
 _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 _MOST_NAME: Final = 45
@@ -58,6 +59,10 @@ class ReadTable:
         self._key = [column.name for column in table.primary_key.columns]
         self._columns = [column.name for column in table.columns]
         self._json = {c.name for c in table.columns if isinstance(c.type, sa.JSON)}
+        self._checked = [
+            c.name for c in table.columns if not is_plain(c) and c.name not in self._json
+        ]
+        self._plain_key = len(self._key) == 1 and is_plain(table.columns[self._key[0]])
         self._types = {column.name: _type(column) for column in table.columns}
         self._statements = {plain: self._make(plain) for plain in (True, False)}
 
@@ -94,6 +99,8 @@ class ReadTable:
 
     def encode_keys(self, keys: Iterable[Key]) -> str:
         """Write keys as `load` and `delete` take them, numbered from 0."""
+        if self._plain_key:
+            return _json_text([{"n": n, "k0": key[0]} for n, key in enumerate(keys)])
         return _json_text(
             [
                 {"n": n, **{f"k{i}": _sent(part) for i, part in enumerate(key)}}
@@ -116,9 +123,9 @@ class ReadTable:
         for name in self._json:
             if row[name] is not None:
                 changed[name] = msgspec.Raw(json.dumps(row[name], allow_nan=False).encode())
-        for name, value in row.items():
-            if type(value) in _OTHERWISE and name not in changed:
-                changed[name] = _sent(value)
+        for name in self._checked:
+            if type(row[name]) in _OTHERWISE:
+                changed[name] = _sent(row[name])
         return {**row, **changed} if changed else row
 
     def _make(self, serving: bool) -> Statements:
