@@ -156,7 +156,6 @@ class SqlEffect:
             name = inline_name(self._projection, schema=self._schema, serving=plain)
             await connection.execute(self._inline_function(serving=plain))
             await connection.execute(f"REVOKE ALL ON FUNCTION {name} FROM PUBLIC")
-            await connection.execute(f"GRANT EXECUTE ON FUNCTION {name} TO {self._schema}_owner")
         # What cannot work is found here, and not by whoever appends next.
         name = inline_name(self._projection, schema=self._schema, serving=serving)
         await connection.execute(f"SELECT {name}(0, 0)")

@@ -76,6 +76,7 @@ COMMENT ON FUNCTION eventstore.projection_lease_v1 IS 'For workers: heartbeat; r
 COMMENT ON FUNCTION eventstore.projection_release_v1 IS 'For workers: give leases back';
 COMMENT ON FUNCTION eventstore.projection_begin_v1 IS 'For workers: first statement of a batch';
 COMMENT ON FUNCTION eventstore.apply_inline IS 'Trigger: runs inline projections';
+COMMENT ON FUNCTION eventstore.run_inline IS 'Part of apply_inline: runs an inline projection with a worker''s rights';
 COMMENT ON TRIGGER events_inline ON eventstore.events IS 'Runs inline projections, if there are any, within the append';
 COMMENT ON FUNCTION eventstore.hold_appends_v1 IS 'For workers and switches: appends wait until the transaction ends';
 COMMENT ON FUNCTION eventstore.projection_inline_v1 IS 'For workers: from now on appends apply this projection';
@@ -101,5 +102,6 @@ COMMENT ON FUNCTION eventstore.switch_gap IS 'Part of switch_projection: how far
 COMMENT ON FUNCTION eventstore.switch_projection IS 'Let another version serve under the plain names: SELECT eventstore.switch_projection(''orders'', 2); gives the version that did';
 COMMENT ON FUNCTION eventstore.drop_projection IS 'Remove a version that does not serve, with its tables: SELECT eventstore.drop_projection(''orders'', 1)';
 COMMENT ON FUNCTION eventstore.rebuild_projection IS 'Let a version that does not serve begin anew with the first event: SELECT eventstore.rebuild_projection(''orders'', 2)';
+COMMENT ON FUNCTION eventstore.empty_read_table IS 'Part of rebuild_projection: empties a read table with a worker''s rights';
 COMMENT ON FUNCTION eventstore.read_table_sum IS 'Part of compare_projection: rows and checksum of a read table';
 COMMENT ON FUNCTION eventstore.compare_projection IS 'Rows and checksums of a version beside the one that serves: SELECT * FROM eventstore.compare_projection(''orders'', 2)';

@@ -14,8 +14,16 @@ REVOKE ALL ON FUNCTION
     eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval),
     eventstore.freeze_projection, eventstore.read_table_names, eventstore.lock_read_tables, eventstore.switch_gap,
     eventstore.switch_projection, eventstore.drop_projection, eventstore.rebuild_projection,
-    eventstore.read_table_sum, eventstore.compare_projection, eventstore.apply_inline
+    eventstore.read_table_sum, eventstore.compare_projection, eventstore.apply_inline,
+    eventstore.run_inline, eventstore.empty_read_table
     FROM PUBLIC;
+-- What workers make may hold any code, so it is run as eventstore_worker only: by these, which the
+-- owner may call as a member of that role.
+GRANT CREATE ON SCHEMA eventstore TO eventstore_worker;
+ALTER FUNCTION eventstore.run_inline OWNER TO eventstore_worker;
+ALTER FUNCTION eventstore.empty_read_table OWNER TO eventstore_worker;
+ALTER FUNCTION eventstore.read_table_sum OWNER TO eventstore_worker;
+REVOKE CREATE ON SCHEMA eventstore FROM eventstore_worker;
 GRANT EXECUTE ON FUNCTION
     eventstore.partition_of, eventstore.projection_position, eventstore.check_projection_runs, eventstore.check_not_parked,
     eventstore.wait_for(text, bigint, interval), eventstore.wait_for(text, text, bigint, interval),

@@ -300,7 +300,7 @@ COMMENT ON FUNCTION eventstore.append_v1(_append_request integer[], _append_stre
 CREATE FUNCTION eventstore.apply_inline() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
+    AS $$
 DECLARE
     _of   record;
     _done bigint;
@@ -318,14 +318,15 @@ BEGIN
          WHERE v.projection = _of.projection AND v.version = _of.version AND v.inline;
         CONTINUE WHEN NOT FOUND;
         SELECT max(e.position) INTO _head FROM eventstore.events AS e;
-        EXECUTE format('SELECT eventstore_read.%I($1, $2)', _of.projection || _kind || _of.version)
-          USING _done, _head;
+        PERFORM eventstore.run_inline(_of.projection || _kind || _of.version, _done, _head);
+        -- It may have set another for the session: then operators would be its own.
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
         UPDATE eventstore.projection_partitions AS p SET checkpoint = _head, moved_at = clock_timestamp()
          WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
            AND p.checkpoint < _head;
     END LOOP;
     RETURN NULL;
-END $_$;
+END $$;
 
 ALTER FUNCTION eventstore.apply_inline() OWNER TO eventstore_owner;
 
@@ -531,6 +532,29 @@ ALTER FUNCTION eventstore.drop_projection(projection text, version integer) OWNE
 --
 
 COMMENT ON FUNCTION eventstore.drop_projection(projection text, version integer) IS 'Remove a version that does not serve, with its tables: SELECT eventstore.drop_projection(''orders'', 1)';
+
+--
+-- Name: empty_read_table(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_worker
+--
+
+CREATE FUNCTION eventstore.empty_read_table(_table text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF current_user OPERATOR(pg_catalog.<>) 'eventstore_worker' THEN
+        RAISE EXCEPTION 'eventstore.empty_read_table() is to run as eventstore_worker' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    EXECUTE format('TRUNCATE eventstore_read.%I', _table);
+END $$;
+
+ALTER FUNCTION eventstore.empty_read_table(_table text) OWNER TO eventstore_worker;
+
+--
+-- Name: FUNCTION empty_read_table(_table text); Type: COMMENT; Schema: eventstore; Owner: eventstore_worker
+--
+
+COMMENT ON FUNCTION eventstore.empty_read_table(_table text) IS 'Part of rebuild_projection: empties a read table with a worker''s rights';
 
 SET default_tablespace = '';
 
@@ -1514,29 +1538,32 @@ ALTER FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) O
 COMMENT ON FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) IS 'The names that the read tables of a version have now';
 
 --
--- Name: read_table_sum(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+-- Name: read_table_sum(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_worker
 --
 
 CREATE FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) RETURNS record
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO'
     AS $$
-DECLARE
-    _row text := (SELECT coalesce(string_agg(format('t.%I', c), ', ' ORDER BY c), '') FROM unnest(_columns) AS c);
 BEGIN
+    IF current_user OPERATOR(pg_catalog.<>) 'eventstore_worker' THEN
+        RAISE EXCEPTION 'eventstore.read_table_sum() is to run as eventstore_worker' USING ERRCODE = 'insufficient_privilege';
+    END IF;
     IF _table IS NOT NULL THEN
         EXECUTE format(
             'SELECT count(*), lpad(to_hex(mod(coalesce(sum(hashtextextended(ROW(%s)::text, 0)), 0), 9223372036854775808)::bigint), 16, ''0'')'
-            ' FROM eventstore_read.%I AS t', _row, _table) INTO "rows", checksum;
+            ' FROM eventstore_read.%I AS t',
+            (SELECT coalesce(string_agg(format('t.%I', c), ', ' ORDER BY c), '') FROM unnest(_columns) AS c),
+            _table) INTO "rows", checksum;
     END IF;
 END $$;
 
-ALTER FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) OWNER TO eventstore_owner;
+ALTER FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) OWNER TO eventstore_worker;
 
 --
--- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: COMMENT; Schema: eventstore; Owner: eventstore_worker
 --
 
 COMMENT ON FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) IS 'Part of compare_projection: rows and checksum of a read table';
@@ -1560,8 +1587,10 @@ BEGIN
     END IF;
     PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
     FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
-        EXECUTE format('TRUNCATE eventstore_read.%I', _table);
+        PERFORM eventstore.empty_read_table(_table);
     END LOOP;
+    -- A trigger may have set another for the session: then operators would be its own.
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     DELETE FROM eventstore.projection_failures AS f WHERE f.projection = _of.projection AND f.version = _of.version;
     -- A new lease: a runner with what it has read so far writes nothing any more.
     UPDATE eventstore.projection_partitions AS p
@@ -1657,6 +1686,29 @@ ALTER FUNCTION eventstore.retry_parked(projection text, stream_name text, versio
 --
 
 COMMENT ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) IS 'Try a parked stream again: SELECT eventstore.retry_parked(''orders'', ''order-1''); without a stream all of them';
+
+--
+-- Name: run_inline(text, bigint, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_worker
+--
+
+CREATE FUNCTION eventstore.run_inline(_function text, _after bigint, _upto bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    IF current_user OPERATOR(pg_catalog.<>) 'eventstore_worker' THEN
+        RAISE EXCEPTION 'eventstore.run_inline() is to run as eventstore_worker' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    EXECUTE format('SELECT eventstore_read.%I($1, $2)', _function) USING _after, _upto;
+END $_$;
+
+ALTER FUNCTION eventstore.run_inline(_function text, _after bigint, _upto bigint) OWNER TO eventstore_worker;
+
+--
+-- Name: FUNCTION run_inline(_function text, _after bigint, _upto bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_worker
+--
+
+COMMENT ON FUNCTION eventstore.run_inline(_function text, _after bigint, _upto bigint) IS 'Part of apply_inline: runs an inline projection with a worker''s rights';
 
 --
 -- Name: skip_parked(text, text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -2942,6 +2994,12 @@ GRANT ALL ON FUNCTION eventstore.drop_projection(projection text, version intege
 GRANT ALL ON FUNCTION eventstore.drop_projection(projection text, version integer) TO eventstore_worker;
 
 --
+-- Name: FUNCTION empty_read_table(_table text); Type: ACL; Schema: eventstore; Owner: eventstore_worker
+--
+
+REVOKE ALL ON FUNCTION eventstore.empty_read_table(_table text) FROM PUBLIC;
+
+--
 -- Name: TABLE projection_versions; Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -3137,7 +3195,7 @@ GRANT ALL ON FUNCTION eventstore.read_stream(stream_name text, after bigint, max
 REVOKE ALL ON FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) FROM PUBLIC;
 
 --
--- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: ACL; Schema: eventstore; Owner: eventstore_worker
 --
 
 REVOKE ALL ON FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) FROM PUBLIC;
@@ -3171,6 +3229,12 @@ GRANT ALL ON FUNCTION eventstore.resume_projection(projection text, version inte
 REVOKE ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION run_inline(_function text, _after bigint, _upto bigint); Type: ACL; Schema: eventstore; Owner: eventstore_worker
+--
+
+REVOKE ALL ON FUNCTION eventstore.run_inline(_function text, _after bigint, _upto bigint) FROM PUBLIC;
 
 --
 -- Name: FUNCTION skip_parked(projection text, stream_name text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner

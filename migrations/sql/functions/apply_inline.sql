@@ -22,8 +22,9 @@ BEGIN
          WHERE v.projection = _of.projection AND v.version = _of.version AND v.inline;
         CONTINUE WHEN NOT FOUND;
         SELECT max(e.position) INTO _head FROM eventstore.events AS e;
-        EXECUTE format('SELECT eventstore_read.%I($1, $2)', _of.projection || _kind || _of.version)
-          USING _done, _head;
+        PERFORM eventstore.run_inline(_of.projection || _kind || _of.version, _done, _head);
+        -- It may have set another for the session: then operators would be its own.
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
         UPDATE eventstore.projection_partitions AS p SET checkpoint = _head, moved_at = clock_timestamp()
          WHERE p.projection = _of.projection AND p.version = _of.version AND p.partition = 0
            AND p.checkpoint < _head;

@@ -16,8 +16,10 @@ BEGIN
     END IF;
     PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
     FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
-        EXECUTE format('TRUNCATE eventstore_read.%I', _table);
+        PERFORM eventstore.empty_read_table(_table);
     END LOOP;
+    -- A trigger may have set another for the session: then operators would be its own.
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     DELETE FROM eventstore.projection_failures AS f WHERE f.projection = _of.projection AND f.version = _of.version;
     -- A new lease: a runner with what it has read so far writes nothing any more.
     UPDATE eventstore.projection_partitions AS p
