@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from eventstore.core.errors import EventStoreError, Unavailable
-from eventstore.core.progress import Parked, Standing, Wait, too_late, verdict, wait_of
+from eventstore.core.progress import Look, Standing, Wait, too_late, wait_of
 
 logger: Final = logging.getLogger("eventstore.progress")
 
@@ -137,58 +137,21 @@ class Progress:
 
     async def _look(self, waiters: list[asyncio.Future[int]]) -> None:
         """Look at what these wait for, and settle what is decided."""
-        waiting = [w for w in waiters if w in self._waiting and not w.done()]
+        waiting = {w: self._waiting[w] for w in waiters if w in self._waiting and not w.done()}
         if not waiting:
             return
-        await self._place(waiting)
-        waits = {w: self._waiting[w] for w in waiting if w in self._waiting}
-        names = sorted({wait.projection for wait in waits.values()})
-        streams = sorted({w.stream_name for w in waits.values() if w.stream_name is not None})
-        # In this order: what a checkpoint passes over is parked in the same transaction.
-        standings = {
-            row[0]: Standing.of(row) for row in await self._fetch("projection_standings", names)
-        }
-        self._standings.update(standings)
-        parked = {}
-        if streams:
-            parked = {
-                (row[0], row[1]): Parked(*row[1:])
-                for row in await self._fetch("projection_parked", names, streams)
-            }
-        for waiter, wait in waits.items():
-            held = parked.get((wait.projection, wait.stream_name or ""))
-            told = verdict(wait, standings.get(wait.projection), held)
+        [row] = await self._fetch("projection_look", *Look.asked(waiting.values()))
+        look = Look.of(row)
+        self._standings.update(look.standings)
+        for waiter, wait in waiting.items():
+            if waiter not in self._waiting:
+                continue
+            placed = self._waiting[waiter] = look.placed(wait)
+            told = look.verdict(placed)
             if isinstance(told, EventStoreError):
                 _fail(waiter, told)
             elif told is not None and not waiter.done():
                 waiter.set_result(told)
-            elif not wait.is_placed and wait.position is not None:
-                standing = standings[wait.projection]
-                if standing.checkpoint >= wait.position:
-                    self._woken.set()  # stored and applied since it was looked for
-
-    async def _place(self, waiting: list[asyncio.Future[int]]) -> None:
-        """Find events that were not known to be stored until now."""
-        unknown = [(w, self._waiting[w]) for w in waiting if not self._waiting[w].is_placed]
-        if not unknown:
-            return
-        revisions = [wait for _, wait in unknown if wait.of_stream]
-        rows = await self._fetch(
-            "places_of",
-            [wait.stream_name for wait in revisions],
-            [wait.revision for wait in revisions],
-            [wait.position for _, wait in unknown if not wait.of_stream],
-        )
-        by_revision = {(stream, revision): position for stream, revision, position in rows}
-        by_position = {position: (stream, revision) for stream, revision, position in rows}
-        for waiter, wait in unknown:
-            if wait.of_stream:
-                placed = wait._replace(position=by_revision.get((wait.stream_name, wait.revision)))
-            else:
-                stream, revision = by_position.get(wait.position, (None, None))
-                placed = wait._replace(stream_name=stream, revision=revision)
-            if waiter in self._waiting:
-                self._waiting[waiter] = placed
 
 
 def _fail(waiter: asyncio.Future[int], error: EventStoreError) -> None:

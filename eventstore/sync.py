@@ -27,7 +27,7 @@ from eventstore.core.errors import (
 from eventstore.core.events import EventData, RecordedEvent, check_event_id
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.paging import PageSize
-from eventstore.core.progress import Parked, Standing, Wait, too_late, verdict, wait_of
+from eventstore.core.progress import Look, too_late, wait_of
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.reads import (
     Direction,
@@ -265,28 +265,21 @@ class SyncEventStore:
         wait = wait_of(projection, position=position, stream=stream, revision=revision)
         began, first, pause = time.monotonic(), None, 0.01
         while True:
-            wait, standing, parked = self._standing(wait)
-            told = verdict(wait, standing, parked)
+            [row] = self._fetch("projection_look", *Look.asked([wait]))
+            look = Look.of(row)
+            wait = look.placed(wait)
+            told = look.verdict(wait)
             if isinstance(told, EventStoreError):
                 raise told
             if told is not None:
                 return told
-            assert standing is not None  # noqa: S101 - else the verdict is that there is none
+            standing = look.standings[projection]
             first = standing.checkpoint if first is None else first
             if (seconds := time.monotonic() - began) >= timeout:
                 moved = standing.checkpoint - first
                 raise too_late(wait, standing, seconds=seconds, moved=moved)
             time.sleep(min(pause, timeout - seconds))
             pause = min(0.05, pause * 1.5)
-
-    def _standing(self, wait: Wait) -> tuple[Wait, Standing | None, Parked | None]:
-        wait = self._placed(wait)
-        standings = self._fetch("projection_standings", [wait.projection])
-        standing = Standing.of(standings[0]) if standings else None
-        if wait.stream_name is None:
-            return wait, standing, None
-        parked = self._fetch("projection_parked", [wait.projection], [wait.stream_name])
-        return wait, standing, Parked(*parked[0][1:]) if parked else None
 
     @property
     def projections(self) -> SyncProjectionCatalog:
@@ -323,18 +316,6 @@ class SyncEventStore:
         except StopIteration as done:
             page: TablePage = done.value
             return page
-
-    def _placed(self, wait: Wait) -> Wait:
-        if wait.is_placed:
-            return wait
-        of_stream, at = ([], [wait.position]) if wait.position is not None else ([wait], [])
-        found = self._fetch(
-            "places_of", [w.stream_name for w in of_stream], [w.revision for w in of_stream], at
-        )
-        if not found:
-            return wait
-        stream_name, revision, position = found[0]
-        return wait._replace(stream_name=stream_name, revision=revision, position=position)
 
     def installed_revision(self) -> str | None:
         """Give the revision of the database's schema, None if there is no store."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from eventstore.core.definition import is_projection_name
@@ -27,12 +29,6 @@ class Standing(NamedTuple):
     checkpoints: tuple[int, ...]
     is_run: bool
     """Whether every partition has a runner now."""
-
-    @classmethod
-    def of(cls, row: Sequence[Any]) -> Standing:
-        """Read a row of `projection_standings`."""
-        projection, state, reason, checkpoints, is_run = row
-        return cls(projection, state, reason, tuple(checkpoints), is_run)
 
     @property
     def checkpoint(self) -> int:
@@ -74,6 +70,58 @@ class Wait(NamedTuple):
     def is_placed(self) -> bool:
         """Whether the event is known to be stored."""
         return self.position == 0 or (self.position is not None and self.stream_name is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is found of all that is waited for at one moment."""
+
+    standings: Mapping[str, Standing]
+    _parked: Mapping[tuple[str, str], Parked]
+    _positions: Mapping[tuple[str, int], int]
+    _events: Mapping[int, tuple[str, int]]
+
+    @staticmethod
+    def asked(waits: Collection[Wait]) -> tuple[list[Any], ...]:
+        """Give the arguments of `projection_look`."""
+        unknown = [wait for wait in waits if not wait.is_placed]
+        revisions = [wait for wait in unknown if wait.of_stream]
+        return (
+            sorted({wait.projection for wait in waits}),
+            [wait.stream_name for wait in revisions],
+            [wait.revision for wait in revisions],
+            [wait.position for wait in unknown if not wait.of_stream],
+            sorted({wait.stream_name for wait in waits if wait.stream_name and wait.is_placed}),
+        )
+
+    @classmethod
+    def of(cls, row: Sequence[str]) -> Look:
+        """Read the row that it gives."""
+        places, standings, parked = map(json.loads, row)
+        return cls(
+            {
+                name: Standing(name, state, reason, tuple(checkpoints), is_run)
+                for name, state, reason, checkpoints, is_run in standings
+            },
+            {(projection, held[0]): Parked(*held) for projection, *held in parked},
+            {(stream, revision): position for stream, revision, position in places},
+            {position: (stream, revision) for stream, revision, position in places},
+        )
+
+    def placed(self, wait: Wait) -> Wait:
+        """Give a wait with its event, if that is found to be stored."""
+        if wait.is_placed:
+            return wait
+        if wait.of_stream:
+            assert wait.stream_name is not None and wait.revision is not None  # noqa: S101, PT018
+            return wait._replace(position=self._positions.get((wait.stream_name, wait.revision)))
+        stream, revision = self._events.get(wait.position or 0, (None, None))
+        return wait._replace(stream_name=stream, revision=revision)
+
+    def verdict(self, wait: Wait) -> int | EventStoreError | None:
+        """Judge a wait that is `placed`: see `verdict`."""
+        parked = self._parked.get((wait.projection, wait.stream_name or ""))
+        return verdict(wait, self.standings.get(wait.projection), parked)
 
 
 def wait_of(

@@ -149,7 +149,7 @@ async def test_those_who_come_at_once_are_looked_for_together(
     assert isinstance(first, Unavailable)
     assert others == [0] * 99
     # The one that fails, one for who comes next, and one for all who come meanwhile.
-    assert looks == ["projection_standings"] * 3
+    assert looks == ["projection_look"] * 3
 
 
 async def test_a_store_that_closes_ends_its_waits(dsn: str, connection: Pg) -> None:

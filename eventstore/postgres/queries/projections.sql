@@ -51,31 +51,34 @@ SELECT v.serving FROM eventstore.projection_versions AS v WHERE v.projection = $
 SELECT f.stream_name, f.position FROM eventstore.projection_failures AS f
  WHERE f.projection = $1 AND f.version = $2 AND f.state = 'retrying';
 
--- name: projection_standings
--- $1: projections. The versions that serve.
-SELECT v.projection, v.state, v.reason,
-       array_agg(p.checkpoint ORDER BY p.partition),
-       bool_and(coalesce(p.leased_until >= clock_timestamp(), false))
-  FROM eventstore.projection_versions AS v
-  JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
- WHERE v.serving AND v.projection = ANY ($1::text[])
- GROUP BY v.projection, v.state, v.reason;
-
--- name: projection_parked
--- $1: projections, $2: streams. Which of them are held back, why, and whether they are tried again.
-SELECT f.projection, f.stream_name, f.revision, f.error, f.state = 'retrying'
-  FROM eventstore.projection_versions AS v
-  JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
- WHERE v.serving AND v.projection = ANY ($1::text[])
-   AND f.stream_name = ANY ($2::text[]) AND f.state IN ('parked', 'retrying');
-
--- name: places_of
--- $1: streams, $2: revisions, $3: positions. Where those events are that are stored.
-SELECT e.stream_name, e.revision, e.position
-  FROM unnest($1::text[], $2::bigint[]) AS w(stream_name, revision)
-  JOIN eventstore.events AS e ON e.stream_name = w.stream_name AND e.revision = w.revision
- UNION ALL
-SELECT e.stream_name, e.revision, e.position FROM eventstore.events AS e WHERE e.position = ANY ($3::bigint[]);
+-- name: projection_look
+-- All that waits look at, of one moment. $1: projections; $2 and $3: streams and revisions, $4:
+-- positions of events that are not known to be stored; $5: streams of those that are. Gives JSON: the
+-- places of events, the versions that serve, and the streams that they hold back.
+WITH place AS MATERIALIZED (
+    SELECT e.stream_name, e.revision, e.position
+      FROM unnest($2::text[], $3::bigint[]) AS w(stream_name, revision)
+      JOIN eventstore.events AS e ON e.stream_name = w.stream_name AND e.revision = w.revision
+     UNION ALL
+    SELECT e.stream_name, e.revision, e.position FROM eventstore.events AS e WHERE e.position = ANY ($4::bigint[])
+), serving AS MATERIALIZED (
+    SELECT v.projection, v.version, v.state, v.reason FROM eventstore.projection_versions AS v
+     WHERE v.serving AND v.projection = ANY ($1::text[])
+)
+SELECT (SELECT coalesce(json_agg(json_build_array(p.stream_name, p.revision, p.position)), '[]')::text FROM place AS p),
+       (SELECT coalesce(json_agg(json_build_array(s.projection, s.state, s.reason, p.checkpoints, p.is_run)), '[]')::text
+          FROM serving AS s
+         CROSS JOIN LATERAL (
+                SELECT array_agg(p.checkpoint ORDER BY p.partition) AS checkpoints,
+                       bool_and(coalesce(p.leased_until >= clock_timestamp(), false)) AS is_run
+                  FROM eventstore.projection_partitions AS p
+                 WHERE p.projection = s.projection AND p.version = s.version) AS p),
+       (SELECT coalesce(json_agg(json_build_array(f.projection, f.stream_name, f.revision, f.error, f.state = 'retrying')), '[]')::text
+          FROM serving AS s
+          JOIN eventstore.projection_failures AS f ON f.projection = s.projection AND f.version = s.version
+         WHERE f.state IN ('parked', 'retrying')
+           AND (f.stream_name = ANY ($2::text[] || $5::text[])
+                OR f.stream_name IN (SELECT p.stream_name FROM place AS p)));
 
 -- name: projection_statuses
 -- $1: a projection, NULL for all.
