@@ -61,10 +61,11 @@ def step_after_another(event: RecordedEvent) -> str | None:
     return event.event_type if event.revision > 0 else None
 
 
-def permits(partitions: int) -> Projection:
+def permits(partitions: int, *, version: int = 1) -> Projection:
     """One row a permit: its last step, how many so far, who did it, and since when it is open."""
     projection = Projection(
         "permits",
+        version=version,
         categories=["permit"],
         tables=[permits_table],
         partitions=partitions,
@@ -84,10 +85,13 @@ def permits(partitions: int) -> Projection:
     return projection
 
 
-def throughput() -> Projection:
+def throughput(*, version: int = 1) -> Projection:
     """One row a kind of step: how long it took since the permit's step before."""
     projection = Projection(
-        "throughput", categories=["permit"], tables=[throughput_table, last_seen_table]
+        "throughput",
+        version=version,
+        categories=["permit"],
+        tables=[throughput_table, last_seen_table],
     )
 
     # Before `last_seen` moves on: it looks up the step before.
@@ -115,3 +119,4 @@ def throughput() -> Projection:
 
 alone = App(projections=[permits(1), throughput()])
 shared = App(projections=[permits(4), throughput()])
+rebuilt = App(projections=[permits(2, version=2), throughput(version=2)])

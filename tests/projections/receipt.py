@@ -76,16 +76,18 @@ def read_tables(dsn: str) -> Tables:
     return {row[0]: row[1:] for row in permits}, {row[0]: row[1:] for row in throughput}
 
 
-def import_receipt(dsn: str) -> None:
-    """Import the file in order of time, as it came about."""
+def import_receipt(dsn: str, rows: int = EVENTS) -> None:
+    """Import the file in order of time, as it came about, up to some row, from where it stands."""
     source = ["--format", "csv", "--source", "receipt.csv"]
-    Cli(EVENTSTORE_DSN=dsn)("import", "-", *MAPPING, *source, stdin=by_time())
+    part = "".join(by_time().splitlines(keepends=True)[: rows + 1])
+    Cli(EVENTSTORE_DSN=dsn)("import", "-", *MAPPING, *source, stdin=part)
 
 
-def all_applied(dsn: str) -> None:
-    """Wait until both projections have applied the whole file."""
+def all_applied(dsn: str, versions: int = 1) -> None:
+    """Wait until both projections, in each version, have applied the whole file."""
+    end = [EVENTS] * 2 * versions
     with psycopg.connect(dsn, autocommit=True) as connection:
-        wait_until(lambda: checkpoints(connection) == [EVENTS, EVENTS], "the end of the file")
+        wait_until(lambda: checkpoints(connection) == end, "the end of the file")
 
 
 def checkpoints(connection: Psql) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from eventstore.postgres.embedded import EmbeddedPostgres
 from eventstore.postgres.schema import migrate
 from tests.fix_database import Psql
 from tests.fix_server import QUICK, new_room
-from tests.fix_waiting import wait_until
+from tests.fix_waiting import DEADLINE, wait_until
 from tests.projections.processes import ended, has_stopped, working
 from tests.projections.receipt import (
     EVENTS,
@@ -28,6 +29,7 @@ from tests.projections.receipt import (
 pytestmark = [pytest.mark.one_postgres, needs_receipt]
 
 ALONE = "tests.projections.permits:alone"
+REBUILT = "tests.projections.permits:rebuilt"
 SHARED = "tests.projections.permits:shared"
 
 
@@ -51,6 +53,24 @@ def test_four_partitions_on_three_workers_come_to_the_same(dsn: str, sql: Psql) 
         assert len(owners() - {None}) == 3
         assert [ended(worker) for worker in started] == [0, 0, 0]
     assert read_tables(dsn) == plain_pass()
+
+
+def test_a_rebuild_under_appends_that_is_killed_half_way_goes_on(dsn: str, sql: Psql) -> None:
+    import_receipt(dsn, 5_000)
+    with working(dsn, ALONE) as old, ThreadPoolExecutor(1) as importing:
+        with working(dsn, REBUILT, at="before the checkpoint", batch=3, most=500) as first:
+            imported = importing.submit(import_receipt, dsn)  # beside it
+            assert first.wait(DEADLINE) == -signal.SIGKILL
+        reached = "SELECT max(checkpoint) FROM eventstore.projection_status WHERE version = 2"
+        [half_way] = sql.execute(reached).fetchone() or [0]
+        assert 0 < half_way < EVENTS
+        with working(dsn, REBUILT) as second:
+            imported.result()
+            all_applied(dsn, versions=2)
+            for projection in ("permits", "throughput"):
+                sql.execute("SELECT eventstore.switch_projection(%s, 2)", [projection])
+            assert read_tables(dsn) == plain_pass()
+            assert [ended(second), ended(old)] == [0, 0]
 
 
 def let_go(sql: Psql) -> bool:
