@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from eventstore.core.definition import Definition
 from eventstore.core.errors import InvalidInput
+from eventstore.core.projection import Projection
 
 
 class App:
@@ -14,7 +15,7 @@ class App:
 
     A projection may be there in two versions: the worker that runs both keeps the one up to date
     that serves, and builds the other beside it. Raises InvalidInput if a version is there twice,
-    or two projections write one read table.
+    two projections write one read table, or a Projection has no fold and nothing to execute yet.
     """
 
     def __init__(self, *, projections: Iterable[Definition] = ()) -> None:
@@ -23,6 +24,11 @@ class App:
         for one, next_one in pairwise(self.projections):
             if (one.name, one.version) == (next_one.name, next_one.version):
                 raise InvalidInput(f"two projections are {one.name!r} version {one.version}")
+        for made in self.projections:
+            if isinstance(made, Projection) and not (made.folds or made.is_executed):
+                raise InvalidInput(
+                    f"{made.name} version {made.version} has neither a fold nor anything to execute"
+                )
         writers: dict[str, str] = {}
         for projection in self.projections:
             for table in projection.columns:

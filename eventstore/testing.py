@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from eventstore.core.columns import Key, Row
+from eventstore.core.definition import Definition
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import EventData, RecordedEvent, encode_event
 from eventstore.core.folding import Failure, Folded, Rows, fold, plan
@@ -55,12 +56,12 @@ def event(
     )
 
 
-def given(projection: Projection, events: Iterable[RecordedEvent]) -> Outcome:
+def given(projection: Definition, events: Iterable[RecordedEvent]) -> Outcome:
     """Apply events to empty read tables, as a runner would; those that the query does not mean
-    are passed over. Raises InvalidInput for one that executes: it needs a database.
+    are passed over. Raises InvalidInput for one that does not fold: it needs a database.
     """
-    if projection.is_executed:
-        raise InvalidInput(f"{projection!r} executes: test it with a database")
+    if not isinstance(projection, Projection) or projection.is_executed:
+        raise InvalidInput(f"{projection!r} does not fold: test it with a database")
     numbered = []
     revisions: dict[str, int] = {}
     for position, one in enumerate(events, 1):

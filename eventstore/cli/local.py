@@ -34,7 +34,10 @@ def local_service(data_dir: Path | None, environ: Mapping[str, str]) -> LocalSer
         found = LocalService(str(facts["url"]), *dsns, folder)
         pid = int(facts["pid"])
     except (FileNotFoundError, NotADirectoryError):
-        raise EventStoreError(f"no service runs on {folder}; {hint}") from None
+        raise EventStoreError(
+            f"no service runs on {folder}; {hint}; one with another "
+            "--data-dir is found by the same option here, or by EVENTSTORE_DATA_DIR"
+        ) from None
     except PermissionError:
         raise EventStoreError(
             f"{path} is another user's; run this command as that user, or name a database with "

@@ -152,6 +152,11 @@ def harmless(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def one_line(text: str) -> str:
+    """Give a text of several lines as one, harmless."""
+    return harmless(" ".join(text.split()))
+
+
 Advance = Callable[[int, int], None]
 """Tell a progress bar what is done (in its total's unit), and how many events that is."""
 

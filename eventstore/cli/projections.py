@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
-from eventstore.cli.output import harmless, out, write_json
+from eventstore.cli.output import harmless, one_line, out, write_json
 from eventstore.cli.projections_watch import NONE_YET, status_json, status_table, watch
 from eventstore.cli.rebuild import drop, rebuild, switch
 from eventstore.cli.target import Store, Target, opened
@@ -174,6 +174,8 @@ def retry(
     \b
     eventstore projections retry orders order-4
     eventstore projections retry orders --all
+
+    Restart the workers with the fix first: the version stays the same.
     """
     if (stream is None) is not everything:
         raise typer.BadParameter("name a parked stream, or give --all")
@@ -262,7 +264,7 @@ def _parked_json(one: ParkedStream) -> dict[str, Any]:
 def _print_status(one: ProjectionStatus) -> None:
     from rich.table import Table  # noqa: PLC0415 - keeps --json and --help fast
 
-    state = one.state + (f": {harmless(one.reason)}" if one.reason else "")
+    state = one.state + (f": {one_line(one.reason)}" if one.reason else "")
     behind = f"{one.lag_events} events, {one.lag_seconds:.1f} s behind"
     moved = "never" if one.moved_at is None else one.moved_at.isoformat(" ", "seconds")
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -294,6 +296,6 @@ def _print_parked(parked: Sequence[ParkedStream]) -> None:
             str(one.attempts),
             one.state,
             one.failed_at.isoformat(" ", "seconds"),
-            harmless(one.error),
+            one_line(one.error),
         )
     out().print(table)

@@ -22,6 +22,7 @@ from eventstore.cli.local import admin_dsn
 from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import out
 from eventstore.cli.target import Store, Target, opened, resolve
+from eventstore.core.errors import ProjectionRefused
 
 T = TypeVar("T")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The projection.")]
@@ -131,7 +132,12 @@ def drop(
     """
     target = target_of(dsn, url, schema)
     found = _on(target, lambda store: store.projections.get(name, version=version))
-    if not yes and not found.serving:  # if it serves, it is refused below
+    if found.serving:
+        raise ProjectionRefused(
+            f"{name} version {version} serves; let another version serve first: "
+            f"eventstore projections switch {name} VERSION"
+        )
+    if not yes:
         tables = ", ".join(f"{table}__v{version}" for table in found.tables)
         typer.confirm(f"Drop {name} version {version} with {tables}?", abort=True, err=True)
     _on(target, lambda store: store.projections.drop(name, version))

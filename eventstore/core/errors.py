@@ -174,8 +174,9 @@ class DefinitionChanged(EventStoreError):
 
     def __init__(self, projection: str, version: int) -> None:
         super().__init__(
-            f"projection {projection!r} version {version} is known with other tables, another "
-            f"query or other partitions: give the changed definition version {version + 1}"
+            f"projection {projection!r} version {version} is known with other tables, or another "
+            f"query, partitions, statement or inline: give the changed definition version "
+            f"{version + 1}; handlers may change freely under the same version"
         )
         self.projection = projection
         self.version = version

@@ -15,6 +15,7 @@ from eventstore.core.columns import Columns, Row
 from eventstore.core.definition import Definition, Options
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
+from eventstore.core.query import names
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -84,7 +85,7 @@ class Projection(Definition):
         they are at that event: `{"customer": (customers, lambda event: event.data["customer"])}`.
         """
         made = {name: Lookup(self._columns_of(of), by) for name, (of, by) in lookups.items()}
-        columns, only = self._columns_of(table), frozenset(types)
+        columns, only = self._columns_of(table), self._types_of(types)
 
         if self._executes:
             raise InvalidInput(f"{self.name}: a projection folds or executes, not both")
@@ -117,7 +118,7 @@ class Projection(Definition):
         """
         if self._folds:
             raise InvalidInput(f"{self.name}: a projection folds or executes, not both")
-        only = frozenset(types)
+        only = self._types_of(types)
 
         def register(handler: X) -> X:
             self._executes.append((only, handler))
@@ -133,6 +134,14 @@ class Projection(Definition):
     def executes_of(self, event_type: str) -> list[Execute]:
         """Give what an event of this type executes, in order."""
         return [handler for types, handler in self._executes if not types or event_type in types]
+
+    def _types_of(self, types: Iterable[str]) -> frozenset[str]:
+        only, known = frozenset(names(types, "types")), self.query.types
+        if known is not None and (strange := only - known):
+            raise InvalidInput(
+                f"{self.name}: not among the types of the projection: {', '.join(sorted(strange))}"
+            )
+        return only
 
     def _columns_of(self, table: sa.Table) -> Columns:
         try:

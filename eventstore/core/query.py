@@ -55,7 +55,7 @@ class EventQuery:
         any_of: Iterable[QueryItem] | None = None,
     ) -> None:
         if any_of is None:
-            any_of = (QueryItem(*map(_names, (streams, categories, types, tags), _DIMENSIONS)),)
+            any_of = (QueryItem(*map(names, (streams, categories, types, tags), _DIMENSIONS)),)
         object.__setattr__(self, "any_of", tuple(any_of))
         if not self.any_of:
             raise InvalidInput("a query has at least one item; an empty item means every event")
@@ -70,6 +70,13 @@ class EventQuery:
     def matches(self, event: Matchable) -> bool:
         """Tell whether the query means this event."""
         return any(_matches(item, event) for item in self.any_of)
+
+    @property
+    def types(self) -> frozenset[str] | None:
+        """The only types that the query can mean; None if it means any."""
+        if not all(item.types for item in self.any_of):
+            return None
+        return frozenset(name for item in self.any_of for name in item.types)
 
     def to_json(self) -> str:
         """Give the JSON text of the query, in the shape that REST and SQL take."""
@@ -108,7 +115,8 @@ class AppendCondition:
     after: int = 0
 
 
-def _names(values: Iterable[str], dimension: str) -> tuple[str, ...]:
+def names(values: Iterable[str], dimension: str) -> tuple[str, ...]:
+    """Give the values of a dimension; raise InvalidInput if they are not texts, or only one."""
     if isinstance(values, str):
         raise InvalidInput(f"{dimension} is a list of texts, not one text")
     return tuple(check_text(value, f"a value of {dimension}") for value in values)
@@ -139,7 +147,7 @@ def _item(value: Any, path: str) -> QueryItem:
         if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
             raise InvalidInput("a list of texts is needed", path=f"{path}.{name}")
         try:
-            found[name] = _names(values, name)
+            found[name] = names(values, name)
         except InvalidInput as fault:
             raise InvalidInput(fault.problem, path=f"{path}.{name}") from None
     return QueryItem(**found)

@@ -166,10 +166,17 @@ def _of_type(kind: type, name: str, _: Any) -> Make:
     return make
 
 
+def _from_iso(kind: type[Any], text: str, needed: str) -> Any:
+    try:
+        return kind.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{needed} is needed, not {text!r:.60}") from None
+
+
 def _day(_: Any) -> Make:
     def make(value: Any) -> date:
         if isinstance(value, str):
-            value = date.fromisoformat(value)
+            value = _from_iso(date, value, "a date like 2026-12-01")
         if type(value) is not date:
             raise TypeError(f"a date, or its text, is needed, not {value!r:.60}")
         return value
@@ -180,7 +187,7 @@ def _day(_: Any) -> Make:
 def _clock(_: Any) -> Make:
     def make(value: Any) -> time:
         if isinstance(value, str):
-            value = time.fromisoformat(value)
+            value = _from_iso(time, value, "a time of day like 10:30")
         if not isinstance(value, time) or value.tzinfo is not None:
             raise TypeError(f"a time of day without a zone, or its text, is needed: {value!r:.60}")
         return value.replace(fold=0)
@@ -204,7 +211,7 @@ def _moment(kind: Any) -> Make:
 
     def make(value: Any) -> datetime:
         if isinstance(value, str):
-            value = datetime.fromisoformat(value)
+            value = _from_iso(datetime, value, "a date and time like 2026-12-01T10:30:00Z")
         if not isinstance(value, datetime) or (value.utcoffset() is not None) is not with_zone:
             zone = "with" if with_zone else "without"
             raise TypeError(f"a date and time {zone} its zone is needed, not {value!r:.60}")

@@ -17,9 +17,9 @@ async def register(connection: Connection, projection: Definition, *, schema: st
     """Make a version known and create its tables; tell whether it was new.
 
     All or nothing, and safe to call from any number of workers at once. Raises DefinitionChanged
-    if this version is known with other tables, another query or other partitions, InvalidInput if
-    a table of that name is not its own, AccessDenied if the connected user is no member of
-    `<schema>_worker`, and Unavailable.
+    if this version is known with other facts (see `fingerprint`), InvalidInput if a table of that
+    name is not its own, AccessDenied if the connected user is no member of `<schema>_worker`, and
+    Unavailable.
     """
     tables = read_tables(projection, schema=schema)
     try:

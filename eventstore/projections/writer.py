@@ -17,7 +17,7 @@ from eventstore.postgres.statements import statements
 from eventstore.projections.batch import Batch
 from eventstore.projections.connection import Connection
 from eventstore.projections.effects import SqlEffect, Start, effect_of
-from eventstore.projections.faults import RowFault, is_of_a_row
+from eventstore.projections.faults import RowFault, is_of_a_row, place_of
 
 logger: Final = logging.getLogger("eventstore.projections")
 
@@ -226,7 +226,8 @@ class Writer:
 
     async def _record(self, connection: Connection, failure: Failure) -> None:
         state = _STATES[self.projection.on_failure]
-        logger.error("%s: %s: %s", self.projection, state, _told(failure))
+        told = _told(failure)
+        logger.error("%s: %s: %s", self.projection, state, told, exc_info=failure.error)
         await self._mark(connection, failure.event, state, _reason(failure.error))
 
     async def _mark(
@@ -279,6 +280,7 @@ def _told(failure: Failure) -> str:
 
 
 def _reason(error: Exception) -> str:
+    place = place_of(error)
     # A text of PostgreSQL's has neither.
     told = f"{type(error).__name__}: {error}".replace("\0", "").encode("utf-8", "replace")
-    return told.decode()[:2_000]
+    return told.decode()[:2_000] + (f" ({place})" if place else "")

@@ -48,7 +48,8 @@ def test_a_file_that_says_nothing_is_told(tmp_path: Path, text: str) -> None:
 
 
 def test_where_nothing_runs_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(EventStoreError, match=r"no service runs on .*start it: eventstore serve"):
+    problem = "no service runs on .*start it: eventstore serve.*--data-dir.*EVENTSTORE_DATA_DIR"
+    with pytest.raises(EventStoreError, match=problem):
         local_service(tmp_path / "nothing", {})
 
 

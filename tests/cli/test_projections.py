@@ -56,7 +56,7 @@ def at(request: pytest.FixtureRequest, dsn: str) -> Iterator[Cli]:
 
 
 @pytest.mark.usefixtures("parked")
-def test_everything_of_a_projection_is_told(at: Cli) -> None:
+def test_everything_of_a_projection_is_told(at: Cli, sql: Psql) -> None:
     [one] = at("projections", "list", "--json").lines()
     assert (one["projection"], one["state"], one["checkpoint"]) == ("orders", "waiting", 6)
     assert (one["lag_events"], one["parked_streams"], one["tables"]) == (2, 2, ["orders"])
@@ -76,6 +76,9 @@ def test_everything_of_a_projection_is_told(at: Cli) -> None:
     assert "order-2@1" in shown
     assert "ValueError: broken" in shown
     assert "order-1@1" in at("projections", "parked", "orders").out
+    sql.execute("UPDATE eventstore.projection_failures SET error = E'two\\n  lines\\x1b'")
+    for command in ("status", "parked"):
+        assert "two lines\\u001b" in at("projections", command, "orders").out
 
 
 @pytest.mark.usefixtures("parked")
@@ -89,6 +92,7 @@ def test_operators_pause_resume_retry_and_skip(at: Cli, sql: Psql) -> None:
     assert state() == "waiting"
     assert "position 2 is left out" in at("projections", "skip", "orders", "order-1").out
     at("projections", "retry", "orders", "order-2")
+    assert "Restart the workers" in at("projections", "retry", "--help").out
     told = at("projections", "parked", "orders", "--json").lines()
     assert [(one["stream"], one["state"]) for one in told] == [
         ("order-1", "retrying"),

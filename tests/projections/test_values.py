@@ -178,3 +178,18 @@ def test_what_equals_nothing_is_no_key() -> None:
     table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.Float, primary_key=True))
     with pytest.raises(InvalidInput, match="NaN"):
         Columns(table).key_of("nan")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "problem"),
+    [
+        (sa.Date, "2026-12-01T10:00:00Z", "a date like .* is needed, not '2026-12-01T10:00:00Z'"),
+        (sa.DateTime(timezone=True), "today", "a date and time like .* is needed, not 'today'"),
+        (sa.Time, "noon", "a time of day like .* is needed, not 'noon'"),
+    ],
+)
+def test_a_text_that_is_no_time_is_told_what_is_needed(kind: Any, text: str, problem: str) -> None:
+    key = sa.Column("id", sa.Integer, primary_key=True)
+    table = sa.Table("t", sa.MetaData(), key, sa.Column("at", kind))
+    with pytest.raises(InvalidInput, match=rf"t\.at: {problem}"):
+        Columns(table).whole((1,), {"at": text})

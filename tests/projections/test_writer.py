@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -248,11 +249,37 @@ async def test_a_failure_of_the_database_is_no_failure_of_an_event(
     assert await rows(worker) == {"a": (0, 1), "b": (0, 1)}
 
 
+async def test_a_failure_says_where_the_handler_failed(
+    store: EventStore, worker: Pg, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = await leased(worker)
+    events = await stored(store, ("a", {"fail": "no"}), ("b", {"order": [1]}))
+    await writer.write(worker, Batch(0, 2, events))
+    assert await errors(worker) == [
+        f"ValueError: no (test_writer.py:{order_raises_at()} in order)",
+        "InvalidInput: orders.order_id: a text is needed, not [1]",
+    ]
+    traces = [record.exc_text or "" for record in caplog.records]
+    assert [trace.count("in order\n") for trace in traces] == [1, 0]
+
+
+def order_raises_at() -> int:
+    """The line of this file at which an event with `fail` raises."""
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    return 1 + lines.index('            raise ValueError(event.data["fail"])')
+
+
+async def errors(connection: Pg) -> list[str]:
+    found = await connection.fetch("TABLE eventstore.projection_failures ORDER BY position")
+    return [row["error"] for row in found]
+
+
 async def test_a_changed_definition_needs_a_new_version(worker: Pg) -> None:
     assert await register(worker, made(), schema="eventstore")
     assert not await register(worker, made(), schema="eventstore")
     changed = Projection("orders", categories=["order"], tables=[orders])
-    with pytest.raises(DefinitionChanged, match="version 2"):
+    problem = "tables, or another query, partitions, statement or inline.* version 2; handlers may"
+    with pytest.raises(DefinitionChanged, match=problem):
         await register(worker, changed, schema="eventstore")
     assert await register(worker, made(version=2), schema="eventstore")
     names = await worker.fetch(

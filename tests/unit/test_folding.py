@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from eventstore.core.columns import Row
 from eventstore.core.definition import OnFailure
 from eventstore.core.folding import Rows, fold, plan
 from eventstore.core.projection import Projection
+from eventstore.core.sql_projection import SqlProjection
 from eventstore.testing import event, given
 
 metadata = sa.MetaData()
@@ -88,6 +90,15 @@ def test_rows_are_folded_by_key_and_lookups_are_as_new_as_the_event() -> None:
 def test_none_removes_a_row_and_an_event_of_another_type_changes_nothing() -> None:
     left = event("customer-1", "Left", {"customer": "ann"})
     given(made(), [ANN, left, event("customer-1", "Unknown")]).expect(customers_table, {})
+
+
+def test_what_does_not_fold_is_not_tested_without_a_database() -> None:
+    executed = Projection("executed", tables=[orders_table])
+    executed.execute()(AsyncMock())
+    statement = "INSERT INTO {orders} SELECT FROM batch"
+    for one in (executed, SqlProjection("sql", tables=[orders_table], statement=statement)):
+        with pytest.raises(InvalidInput, match=f"{one.name} .*does not fold: test it with a"):
+            given(one, [])
 
 
 def test_an_expectation_that_is_wrong_says_what_differs() -> None:

@@ -67,3 +67,26 @@ def test_an_event_goes_through_the_folds_of_its_type_in_their_order() -> None:
     assert projection.folds_of("C") == (folds[1],)
     projection.fold(table, key=lambda event: 1)(lambda row, event: row)
     assert len(projection.folds_of("C")) == 2
+
+
+@pytest.mark.parametrize(
+    ("types", "problem"),
+    [
+        ("BookLent", "types is a list of texts, not one text"),
+        ([""], "a value of types"),
+        (["A", "D", "C"], "not among the types of the projection: C, D"),
+    ],
+)
+def test_types_of_a_handler_are_among_those_of_its_projection(types: Any, problem: str) -> None:
+    query = EventQuery(types=["A"]) | EventQuery(types=["B"], tags=["t"])
+    projection = Projection("orders", query=query, tables=[table])
+    with pytest.raises(InvalidInput, match=problem):
+        projection.execute(types=types)
+    with pytest.raises(InvalidInput, match=problem):
+        projection.fold(table, key=lambda event: 1, types=types)
+    projection.fold(table, key=lambda event: 1, types=["A", "B"])
+
+
+def test_any_type_is_among_those_of_a_query_that_means_some_by_category() -> None:
+    query = EventQuery(types=["A"]) | EventQuery(categories=["order"])
+    Projection("orders", query=query, tables=[table]).execute(types=["C"])
