@@ -28,6 +28,8 @@ from tests.fix_database import Pg
 from tests.fix_waiting import until
 from tests.projections.orders import reached, working
 
+pytestmark = pytest.mark.one_postgres
+
 totals = sa.Table(
     "totals",
     sa.MetaData(),

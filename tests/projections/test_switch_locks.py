@@ -13,6 +13,8 @@ from tests.fix_database import Pg, new_pg
 from tests.fix_waiting import until, until_waiting
 from tests.projections.versions import Counting, names
 
+pytestmark = pytest.mark.one_postgres
+
 READ = "SELECT count(*) FROM eventstore_read.orders"
 BATCH = "SELECT FROM eventstore.projection_partitions WHERE version = $1 FOR NO KEY UPDATE"
 

@@ -19,6 +19,8 @@ from eventstore.projections.rows import RowStore
 from eventstore.projections.tables import ReadTable
 from tests.fix_database import Pg
 
+pytestmark = pytest.mark.one_postgres
+
 TEXTS: Final = st.text(st.characters(), max_size=6)
 ZONES: Final = st.none() | st.sampled_from(
     [UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-5, seconds=13))]

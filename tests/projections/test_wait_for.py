@@ -14,6 +14,8 @@ from tests.fix_database import Pg
 from tests.fix_waiting import DEADLINE, until
 from tests.projections.orders import Orders, counts, reached, working
 
+pytestmark = pytest.mark.one_postgres
+
 
 async def test_after_a_wait_the_row_is_there(store: EventStore, dsn: str, connection: Pg) -> None:
     async with working(store, dsn, Orders(4).projection), EventStore(dsn) as elsewhere:

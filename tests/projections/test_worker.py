@@ -15,6 +15,8 @@ from tests.fix_psql import Login
 from tests.fix_waiting import DEADLINE, until
 from tests.projections.orders import Orders, counts, reached, working
 
+pytestmark = pytest.mark.one_postgres
+
 
 async def owners(connection: Pg) -> list[str | None]:
     rows = await connection.fetch(

@@ -87,7 +87,9 @@ async def test_parked_streams_are_told_retried_and_skipped(
         failed_at = await connection.fetchval(
             "SELECT failed_at FROM eventstore.projection_failures WHERE stream_name = $1", odd
         )
-        assert parked[1] == ParkedStream(odd, 1, 5, "parked", "ValueError: broken", 1, failed_at)
+        error = parked[1].error
+        assert error.startswith("ValueError: broken (orders.py:")
+        assert parked[1] == ParkedStream(odd, 1, 5, "parked", error, 1, failed_at)
         assert parked[:1] == await face.projections.parked("orders", limit=1)
         assert await face.projections.position("orders", odd) == 0
         assert await face.projections.position("orders", "order-none") == -1
