@@ -1,4 +1,4 @@
-"""Projections catching up: a fold over 10,000 keys, and a statement, run by a worker.
+"""Projections catching up: a fold over 10,000 keys, and a statement, run by a library worker.
 
 The limit of the fold is the loop that one would write by hand for this one table: fetch 5,000
 events, load the rows that they touch, fold them in a dict, write them by one upsert, and the
