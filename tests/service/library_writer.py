@@ -161,8 +161,8 @@ async def note(lines: asyncio.StreamReader, load: Load) -> None:
     async for line in lines:
         answer = json.loads(line)
         if "told" in answer:
-            *facts, event_ids, replayed = answer["told"]
-            load.told.append(Appended._make([*facts, tuple(event_ids), replayed]))
+            appended = Appended._make(answer["told"])
+            load.told.append(appended._replace(event_ids=tuple(appended.event_ids)))
         else:
             load.refused.append(answer["refused"])
 
