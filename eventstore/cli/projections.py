@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eventstore.cli.asking import NameArgument, ask
 from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import harmless, one_line, out, write_json
 from eventstore.cli.projections_watch import NONE_YET, status_json, status_table, watch
 from eventstore.cli.rebuild import drop, rebuild, switch
-from eventstore.cli.target import Store, Target, opened
+from eventstore.cli.target import Store
 
 if TYPE_CHECKING:
     from eventstore.core.catalog import ParkedStream, ProjectionStatus
 
-T = TypeVar("T")
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The projection.")]
 StreamArgument = Annotated[str, typer.Argument(metavar="STREAM", help="The parked stream.")]
 VersionOption = Annotated[
     int | None,
@@ -55,7 +53,7 @@ def list_(
     eventstore projections list
     eventstore projections list --json | jq 'select(.lag_events > 0)'
     """
-    found = _on(target_of(dsn, url, schema), lambda store: store.projections.all())
+    found = ask(target_of(dsn, url, schema), lambda store: store.projections.all())
     if as_json:
         for one in found:
             write_json(status_json(one))
@@ -81,11 +79,11 @@ def status(
     eventstore projections status orders --version 2 --json
     """
 
-    async def ask(store: Store) -> tuple[ProjectionStatus, list[ParkedStream]]:
+    async def both(store: Store) -> tuple[ProjectionStatus, list[ParkedStream]]:
         found = await store.projections.get(name, version=version)
         return found, await store.projections.parked(name, version=version)
 
-    found, parked = _on(target_of(dsn, url, schema), ask)
+    found, parked = ask(target_of(dsn, url, schema), both)
     if as_json:
         write_json({**status_json(found), "parked": list(map(_parked_json, parked))})
         return
@@ -109,7 +107,7 @@ def parked(
     eventstore projections parked orders
     eventstore projections parked orders --json | jq -r .stream
     """
-    found = _on(
+    found = ask(
         target_of(dsn, url, schema), lambda store: store.projections.parked(name, version=version)
     )
     if as_json:
@@ -135,7 +133,7 @@ def pause(
     eventstore projections pause orders
     eventstore projections pause orders --version 2
     """
-    _on(target_of(dsn, url, schema), lambda store: store.projections.pause(name, version=version))
+    ask(target_of(dsn, url, schema), lambda store: store.projections.pause(name, version=version))
     out().print(f"{name} is paused; go on: eventstore projections resume {name}")
 
 
@@ -153,7 +151,7 @@ def resume(
     eventstore projections resume orders
     eventstore projections resume orders --version 2
     """
-    _on(target_of(dsn, url, schema), lambda store: store.projections.resume(name, version=version))
+    ask(target_of(dsn, url, schema), lambda store: store.projections.resume(name, version=version))
     out().print(f"{name} goes on")
 
 
@@ -179,7 +177,7 @@ def retry(
     """
     if (stream is None) is not everything:
         raise typer.BadParameter("name a parked stream, or give --all")
-    count = _on(
+    count = ask(
         target_of(dsn, url, schema),
         lambda store: store.projections.retry(name, stream, version=version),
     )
@@ -201,7 +199,7 @@ def skip(
     eventstore projections skip orders order-4
     eventstore projections skip orders order-4 --version 2
     """
-    position = _on(
+    position = ask(
         target_of(dsn, url, schema),
         lambda store: store.projections.skip(name, stream, version=version),
     )
@@ -232,7 +230,7 @@ def wait(
     """
     if (position is None) is (stream is None) or (stream is None) is not (revision is None):
         raise typer.BadParameter("give --position, or --stream and --revision")
-    reached = _on(
+    reached = ask(
         target_of(dsn, url, schema),
         lambda store: store.wait_for(
             name, position=position, stream=stream, revision=revision, timeout=timeout
@@ -246,14 +244,6 @@ def wait(
 
 for command in (watch, rebuild, switch, drop):
     projections_app.command()(command)
-
-
-def _on(target: Target, ask: Callable[[Store], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with opened(target) as store:
-            return await ask(store)
-
-    return asyncio.run(run())
 
 
 def _parked_json(one: ParkedStream) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
+from eventstore.cli.asking import NameArgument, ask, run
 from eventstore.cli.building import (
     Wanted,
     build_by_workers,
@@ -21,11 +19,9 @@ from eventstore.cli.loading import load_app
 from eventstore.cli.local import admin_dsn
 from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import out
-from eventstore.cli.target import Store, Target, opened, resolve
+from eventstore.cli.target import resolve
 from eventstore.core.errors import ProjectionRefused
 
-T = TypeVar("T")
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The projection.")]
 VersionArgument = Annotated[int, typer.Argument(metavar="VERSION", help="Which one.", min=1)]
 
 
@@ -66,14 +62,14 @@ def rebuild(
     if app is None:
         if data_dir is not None:
             raise typer.BadParameter("--data-dir goes with --app")
-        _on(target_of(dsn, url, schema), lambda store: build_by_workers(store, wanted))
+        ask(target_of(dsn, url, schema), lambda store: build_by_workers(store, wanted))
         return
     if url is not None:
         raise typer.BadParameter("with --app it runs here, on the database: give --dsn, not --url")
     definition = definition_of(load_app(app), name, version)
     database = admin_dsn(dsn, data_dir, os.environ)
     chosen = resolve(database, None, schema, os.environ).schema
-    _run(build_here(database, chosen, definition, wanted))
+    run(build_here(database, chosen, definition, wanted))
 
 
 def switch(
@@ -105,7 +101,7 @@ def switch(
     as long as workers run it.
     """
 
-    before = _on(
+    before = ask(
         target_of(dsn, url, schema),
         lambda store: store.projections.switch(
             name, version, even_if_behind=even_if_behind, timeout=timeout
@@ -131,7 +127,7 @@ def drop(
     anew.
     """
     target = target_of(dsn, url, schema)
-    found = _on(target, lambda store: store.projections.get(name, version=version))
+    found = ask(target, lambda store: store.projections.get(name, version=version))
     if found.serving:
         raise ProjectionRefused(
             f"{name} version {version} serves; let another version serve first: "
@@ -140,28 +136,5 @@ def drop(
     if not yes:
         tables = ", ".join(f"{table}__v{version}" for table in found.tables)
         typer.confirm(f"Drop {name} version {version} with {tables}?", abort=True, err=True)
-    _on(target, lambda store: store.projections.drop(name, version))
+    ask(target, lambda store: store.projections.drop(name, version))
     out().print(f"{name} version {version} is dropped")
-
-
-def _on(target: Target, ask: Callable[[Store], Awaitable[T]]) -> T:
-    async def asked() -> T:
-        async with opened(target) as store:
-            return await ask(store)
-
-    return _run(asked())
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Work; SIGTERM ends it in order, as Ctrl-C does."""
-
-    async def main() -> T:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio.run made it
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await work
-
-    try:
-        return asyncio.run(main())
-    except asyncio.CancelledError:
-        raise typer.Exit(128 + signal.SIGTERM) from None

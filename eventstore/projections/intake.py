@@ -26,22 +26,16 @@ SPAN: Final = 10_000
 """Positions that a statement is given at once while it catches up."""
 
 
-def intake_of(
-    store: EventStore,
-    projection: Definition,
-    partition: int,
-    *,
-    after: int,
-    epoch: int,
-    interrupted: Callable[[], bool],
-) -> Intake:
-    """Give the intake of one partition; `interrupted` says whether to give what there is now."""
-    kind = SpanIntake if isinstance(projection, SqlProjection) else Intake
-    return kind(store, projection, partition, after=after, epoch=epoch, interrupted=interrupted)
+def intake_of(projection: Definition) -> type[Intake]:
+    """Give the kind of intake that a projection needs."""
+    return SpanIntake if isinstance(projection, SqlProjection) else Intake
 
 
 class Intake:
-    """Events of one partition. Use as `async with`."""
+    """Events of one partition. Use as `async with`.
+
+    `interrupted` says whether to give what there is now.
+    """
 
     def __init__(
         self,

@@ -107,7 +107,7 @@ class Runner:
         What it cannot deal with stops the projection, with its reason, until somebody resumes it.
         """
         try:
-            intake = intake_of(
+            intake = intake_of(self._projection)(
                 self._store,
                 self._projection,
                 self.place.partition,

@@ -10,7 +10,8 @@ import pytest
 from eventstore import EventData, EventStore
 from tests.api.rest import problem
 from tests.fix_database import Pg
-from tests.projections.versions import Counting, counts, names, reached, working
+from tests.projections.orders import working
+from tests.projections.versions import Counting, counts, names, reached
 
 
 @pytest.fixture

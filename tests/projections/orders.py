@@ -49,10 +49,10 @@ app = App(projections=[Orders().projection])
 
 @asynccontextmanager
 async def working(
-    store: EventStore, dsn: str, projection: Definition, name: str = "w"
+    store: EventStore, dsn: str, *projections: Definition, name: str = ""
 ) -> AsyncIterator[Worker]:
-    """Let a worker run it."""
-    worker = Worker(store, [projection], dsn=dsn, name=name)
+    """Let a worker run them."""
+    worker = Worker(store, projections, dsn=dsn, name=name)
     task = asyncio.ensure_future(worker.run())
     try:
         yield worker

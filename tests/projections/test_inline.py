@@ -15,8 +15,8 @@ from eventstore.core.definition import Definition
 from tests.fix_database import Pg, new_pg
 from tests.fix_psql import Login
 from tests.fix_waiting import until
+from tests.projections.orders import working
 from tests.projections.test_kinds import STATEMENT, by_statement, placed, rows
-from tests.projections.versions import working
 
 
 def inline(statement: str = STATEMENT, version: int = 1) -> Definition:

@@ -8,9 +8,9 @@ from decimal import Decimal
 from eventstore import EventStore
 from tests.fix_database import Pg, new_pg
 from tests.fix_waiting import DEADLINE, until, until_waiting
+from tests.projections.orders import working
 from tests.projections.test_inline import inline
 from tests.projections.test_kinds import placed, rows
-from tests.projections.versions import working
 
 BOTH = (inline(), inline(version=2))
 LOCK = "SELECT FROM eventstore.projection_partitions WHERE version = $1 FOR NO KEY UPDATE"

@@ -9,8 +9,9 @@ from eventstore import EventStore
 from eventstore.projections.registry import register
 from tests.fix_database import new_pg
 from tests.fix_psql import Login
+from tests.projections.orders import working
 from tests.projections.test_inline import attached, inline
-from tests.projections.versions import Counting, working
+from tests.projections.versions import Counting
 
 FORGE = "UPDATE eventstore.log SET epoch = epoch + 1;"
 MISLEAD = "PERFORM set_config('search_path', 'eventstore_read, pg_catalog', false);"

@@ -13,7 +13,8 @@ from eventstore import EventData, EventStore, NotFound, ProjectionRefused
 from eventstore.projections.registry import register
 from tests.fix_database import Pg, new_pg
 from tests.fix_waiting import DEADLINE, until
-from tests.projections.versions import Counting, counts, names, reached, working
+from tests.projections.orders import working
+from tests.projections.versions import Counting, counts, names, reached
 
 
 async def test_readers_see_their_own_writes_through_every_switch(

@@ -75,9 +75,9 @@ async def test_a_catch_up_tells_how_far_it_is(
 async def test_partitions_are_shared_by_workers_and_taken_over_when_one_leaves(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
-    async with working(store, dsn, Orders(4).projection, "a"):
+    async with working(store, dsn, Orders(4).projection, name="a"):
         await reached(connection, 0)
-        async with working(store, dsn, Orders(4).projection, "b"):
+        async with working(store, dsn, Orders(4).projection, name="b"):
 
             async def shared() -> bool:
                 found = await owners(connection)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import sqlalchemy as sa
 
-from eventstore import EventStore, RecordedEvent
+from eventstore import RecordedEvent
 from eventstore.core.columns import Row
-from eventstore.core.definition import Definition
 from eventstore.core.projection import Projection
-from eventstore.projections.worker import Worker
 from tests.fix_database import Pg
-from tests.fix_waiting import DEADLINE, until
+from tests.fix_waiting import until
 
 
 class Counting:
@@ -59,19 +53,6 @@ class Counting:
         if event.event_type == self.broken:
             raise ValueError("broken")
         return {"events": 1 if row is None else row["events"] + 1}
-
-
-@asynccontextmanager
-async def working(store: EventStore, dsn: str, *projections: Definition) -> AsyncIterator[None]:
-    """Let one worker run them all."""
-    worker = Worker(store, projections, dsn=dsn)
-    task = asyncio.ensure_future(worker.run())
-    try:
-        yield
-    finally:
-        worker.stop()
-        async with asyncio.timeout(DEADLINE):
-            await task
 
 
 async def reached(connection: Pg, version: int, position: int) -> None:

@@ -20,7 +20,6 @@ from tests.fix_waiting import DEADLINE
 from tests.projections.orders import Orders, counts, reached, working
 from tests.projections.versions import Counting
 from tests.projections.versions import reached as both_reached
-from tests.projections.versions import working as both_working
 
 BESIDE = """
 INSERT INTO eventstore.projection_versions (projection, version, query, tables, fingerprint, partitions, serving)
@@ -132,7 +131,7 @@ async def test_a_version_is_compared_switched_to_rebuilt_and_dropped(
     face: Face, store: EventStore, dsn: str, connection: Pg
 ) -> None:
     versions = [Counting(n).projection for n in (1, 2)]
-    async with both_working(store, dsn, *versions):
+    async with working(store, dsn, *versions):
         await store.append("order-1", [EventData("T")] * 3)
         await both_reached(connection, 1, 3)
         await both_reached(connection, 2, 3)

@@ -31,7 +31,6 @@ from tests.fix_waiting import DEADLINE, until
 from tests.projections.orders import reached, working
 from tests.projections.versions import Counting
 from tests.projections.versions import reached as both_reached
-from tests.projections.versions import working as both_working
 
 ID = UUID("0193b6a1-7c52-7e59-9d2e-6d1f7b0c5a42")
 odd = sa.Table(
@@ -249,7 +248,7 @@ async def test_a_switch_is_never_seen_half(
     face: Face, store: EventStore, dsn: str, connection: Pg
 ) -> None:
     """Rows and checkpoint are of one version, whichever serves: each event is a row's count."""
-    async with both_working(store, dsn, *[Counting(n).projection for n in (1, 2)]):
+    async with working(store, dsn, *[Counting(n).projection for n in (1, 2)]):
         for version in (1, 2):
             await both_reached(connection, version, 0)
 
