@@ -15,7 +15,7 @@ check:              ## what has to hold before a commit, tests aside
 	$(BIN)/python -m eventstore_api.export_openapi --check
 
 test:               ## all tests, on PostgreSQL 18 and on the system's 15 where there is one
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 format:
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from itertools import count
@@ -24,6 +25,8 @@ else:
 
 Psql = psycopg.Connection[tuple[Any, ...]]
 
+# Processes that test side by side may share a server that was given.
+_process = os.environ.get("PYTEST_XDIST_WORKER", "")
 _numbers = count(1)
 
 
@@ -51,7 +54,7 @@ def janitor(server: Server, dbname: str, template: str | None = None) -> Databas
 @pytest.fixture(scope="session")
 def template(server: Server) -> Iterator[str]:
     """Name of a database at the newest revision, to be cloned."""
-    with janitor(server, "eventstore_template") as database:
+    with janitor(server, f"eventstore_template_{_process}") as database:
         migrate(server.database(database.dbname))
         yield database.dbname
 
@@ -65,7 +68,8 @@ def new_database(server: Server) -> Iterator[NewDatabase]:
     with ExitStack() as databases:
 
         def build(template: str | None = None) -> str:
-            made = databases.enter_context(janitor(server, f"test_{next(_numbers)}", template))
+            name = f"test_{_process}_{next(_numbers)}"
+            made = databases.enter_context(janitor(server, name, template))
             return server.database(made.dbname)
 
         yield build
