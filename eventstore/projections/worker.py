@@ -88,7 +88,7 @@ class Worker:
             init=read_json_as_values,
             server_settings={
                 "application_name": "eventstore worker",
-                # A worker that stands still in the middle of a batch must not hold its partition.
+                # Where no other worker is there to end a batch that stands still.
                 "idle_in_transaction_session_timeout": "60s",
                 "tcp_keepalives_idle": "10",
                 "tcp_keepalives_interval": "5",

@@ -20,8 +20,7 @@ COMMENT ON COLUMN eventstore.projection_partitions.partition IS 'Its number, 0-b
 COMMENT ON COLUMN eventstore.projection_partitions.checkpoint IS 'Every event up to this position is applied, or its stream is parked';
 COMMENT ON COLUMN eventstore.projection_partitions.epoch IS 'The log''s epoch that the checkpoint is of';
 COMMENT ON COLUMN eventstore.projection_partitions.lease IS 'Counts its owners: whoever has an older number writes nothing';
-COMMENT ON COLUMN eventstore.projection_partitions.owner IS 'The worker that runs it';
-COMMENT ON COLUMN eventstore.projection_partitions.leased_until IS 'When another worker may take it over';
+COMMENT ON COLUMN eventstore.projection_partitions.owner IS 'The worker that runs it: for as long as it is heard of (projection_workers), nobody else does';
 COMMENT ON COLUMN eventstore.projection_partitions.crashes IS 'Owners that ended without a word, with events to apply, since the checkpoint last moved';
 COMMENT ON COLUMN eventstore.projection_partitions.tried IS 'Position of the event that is tried alone, to find out whether it ends its worker';
 COMMENT ON COLUMN eventstore.projection_partitions.tries IS 'How often that was begun, counted before';
@@ -31,7 +30,7 @@ COMMENT ON TABLE eventstore.projection_workers IS 'Workers that would run a proj
 COMMENT ON COLUMN eventstore.projection_workers.projection IS 'The projection';
 COMMENT ON COLUMN eventstore.projection_workers.version IS 'Its version';
 COMMENT ON COLUMN eventstore.projection_workers.owner IS 'The worker';
-COMMENT ON COLUMN eventstore.projection_workers.seen_until IS 'Until when it counts unless it is heard of again';
+COMMENT ON COLUMN eventstore.projection_workers.seen_until IS 'Until when it counts, and keeps what it runs, unless it is heard of again';
 
 COMMENT ON TABLE eventstore.projection_failures IS 'Events that a projection could not apply';
 COMMENT ON COLUMN eventstore.projection_failures.projection IS 'The projection';
@@ -72,7 +71,8 @@ COMMENT ON COLUMN eventstore.projection_positions.parked IS 'Whether the stream 
 
 COMMENT ON FUNCTION eventstore.partition_of IS 'Which of n partitions a stream belongs to';
 COMMENT ON FUNCTION eventstore.projection_register_v1 IS 'For workers: make a version of a projection known';
-COMMENT ON FUNCTION eventstore.projection_lease_v1 IS 'For workers: heartbeat; renews and takes leases of partitions';
+COMMENT ON FUNCTION eventstore.projection_lease_v1 IS 'Part of projection_beat_v1: keeps and takes leases of partitions';
+COMMENT ON FUNCTION eventstore.projection_beat_v1 IS 'For workers: heartbeat; keeps and takes leases of partitions, and ends batches that stand still';
 COMMENT ON FUNCTION eventstore.projection_release_v1 IS 'For workers: give leases back';
 COMMENT ON FUNCTION eventstore.projection_begin_v1 IS 'For workers: first statement of a batch';
 COMMENT ON FUNCTION eventstore.apply_inline IS 'Trigger: runs inline projections';

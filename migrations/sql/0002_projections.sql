@@ -27,7 +27,6 @@ CREATE TABLE eventstore.projection_partitions (
     epoch        integer          NOT NULL,
     lease        bigint           NOT NULL DEFAULT 0,
     owner        text,
-    leased_until timestamptz,
     crashes      integer          NOT NULL DEFAULT 0,
     tried        bigint,
     tries        integer          NOT NULL DEFAULT 0,

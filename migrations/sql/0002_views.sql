@@ -24,8 +24,10 @@ SELECT v.projection,
   FROM eventstore.projection_versions AS v
  CROSS JOIN LATERAL (
         SELECT min(p.checkpoint) AS checkpoint, max(p.moved_at) AS moved_at,
-               count(*) FILTER (WHERE p.leased_until >= clock_timestamp()) AS owners
+               count(w.owner) AS owners
           FROM eventstore.projection_partitions AS p
+          LEFT JOIN eventstore.projection_workers AS w
+            ON w.projection = p.projection AND w.version = p.version AND w.owner = p.owner AND w.seen_until >= clock_timestamp()
          WHERE p.projection = v.projection AND p.version = v.version) AS p
  CROSS JOIN (SELECT coalesce(max(e.position), 0) AS head FROM eventstore.events AS e) AS h;
 

@@ -934,6 +934,49 @@ ALTER FUNCTION eventstore.pause_projection(projection text, version integer) OWN
 COMMENT ON FUNCTION eventstore.pause_projection(projection text, version integer) IS 'Let a projection rest: SELECT eventstore.pause_projection(''orders'')';
 
 --
+-- Name: projection_beat_v1(text, integer, text, double precision); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) RETURNS TABLE(partition integer, lease bigint, checkpoint bigint, epoch integer, crashes integer, surplus boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _still record;
+BEGIN
+    RETURN QUERY SELECT * FROM eventstore.projection_lease_v1(_projection, _version, _owner, _seconds);
+    -- Under that lock nobody else takes over, who would be the holder. A row's holder is its xmax.
+    FOR _still IN
+        SELECT p.partition, p.owner, l.pid
+          FROM eventstore.projection_partitions AS p
+         CROSS JOIN LATERAL (SELECT l.pid FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+                              WHERE l.locktype = 'transactionid' AND l.transactionid = p.xmax
+                                AND l.mode = 'ExclusiveLock' AND l.granted
+                                AND a.application_name = 'eventstore worker' LIMIT 1) AS l
+         WHERE p.projection = _projection AND p.version = _version AND p.owner <> _owner
+           AND NOT EXISTS (SELECT FROM eventstore.projection_workers AS w
+                            WHERE w.projection = p.projection AND w.version = p.version
+                              AND w.owner = p.owner AND w.seen_until >= clock_timestamp())
+    LOOP
+        BEGIN
+            PERFORM pg_terminate_backend(_still.pid);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE WARNING 'worker % stands still in a batch of projection "%", partition %, and is another login''s', _still.owner, _projection, _still.partition
+                USING HINT = format('SELECT pg_terminate_backend(%s)', _still.pid);
+        END;
+    END LOOP;
+END $$;
+
+ALTER FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) IS 'For workers: heartbeat; keeps and takes leases of partitions, and ends batches that stand still';
+
+--
 -- Name: projection_begin_v1(text, integer, integer, bigint, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1056,7 +1099,6 @@ CREATE FUNCTION eventstore.projection_lease_v1(_projection text, _version intege
 #variable_conflict use_column
 DECLARE
     _now   timestamptz;
-    _until timestamptz;
     _of    eventstore.projection_versions;
     _share integer;
     _held  integer;
@@ -1068,9 +1110,8 @@ BEGIN
         RETURN;
     END IF;
     _now := clock_timestamp();  -- not before the wait for that lock
-    _until := _now + make_interval(secs => _seconds);
     INSERT INTO eventstore.projection_workers AS w (projection, version, owner, seen_until)
-    VALUES (_projection, _version, _owner, _until)
+    VALUES (_projection, _version, _owner, _now + make_interval(secs => _seconds))
     ON CONFLICT (projection, version, owner) DO UPDATE SET seen_until = excluded.seen_until;
     DELETE FROM eventstore.projection_workers AS w
      WHERE w.projection = _projection AND w.version = _version AND w.seen_until < _now - interval '1 day';
@@ -1084,23 +1125,19 @@ BEGIN
                AND (w.seen_until >= _now OR w.owner = _owner)
              GROUP BY w.owner) AS w
      WHERE w.owner = _owner;
-    -- A batch under way holds its partition, and nobody waits for that here: the others would wait,
-    -- too. It cannot be taken over either.
-    UPDATE eventstore.projection_partitions AS p SET leased_until = _until
-     WHERE (p.projection, p.version, p.partition) IN (
-            SELECT o.projection, o.version, o.partition FROM eventstore.projection_partitions AS o
-             WHERE o.projection = _projection AND o.version = _version AND o.owner = _owner
-               FOR NO KEY UPDATE SKIP LOCKED);
     SELECT count(*) INTO _held FROM eventstore.projection_partitions AS p
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
+    -- A batch under way holds its partition, and nobody waits for that here: the others would wait, too.
     UPDATE eventstore.projection_partitions AS p
-       SET owner = _owner, leased_until = _until, lease = p.lease + 1,
+       SET owner = _owner, lease = p.lease + 1,
            crashes = p.crashes + (p.owner IS NOT NULL AND p.checkpoint < (
                SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e))::integer
      WHERE (p.projection, p.version, p.partition) IN (
             SELECT f.projection, f.version, f.partition FROM eventstore.projection_partitions AS f
-             WHERE f.projection = _projection AND f.version = _version
-               AND (f.owner IS NULL OR f.leased_until < _now)
+             WHERE f.projection = _projection AND f.version = _version AND f.owner IS DISTINCT FROM _owner
+               AND NOT EXISTS (SELECT FROM eventstore.projection_workers AS w
+                                WHERE w.projection = f.projection AND w.version = f.version
+                                  AND w.owner = f.owner AND w.seen_until >= _now)
              ORDER BY f.partition LIMIT greatest(_share - _held, 0)
                FOR UPDATE SKIP LOCKED);
     RETURN QUERY
@@ -1117,7 +1154,7 @@ ALTER FUNCTION eventstore.projection_lease_v1(_projection text, _version integer
 -- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) IS 'For workers: heartbeat; renews and takes leases of partitions';
+COMMENT ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) IS 'Part of projection_beat_v1: keeps and takes leases of partitions';
 
 --
 -- Name: projection_position(text, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1202,7 +1239,7 @@ CREATE FUNCTION eventstore.projection_release_v1(_projection text, _version inte
     AS $$
 BEGIN
     -- Partitions first, as everyone locks them: who drops the version would wait in a circle.
-    UPDATE eventstore.projection_partitions AS p SET owner = NULL, leased_until = NULL
+    UPDATE eventstore.projection_partitions AS p SET owner = NULL
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
        AND (_partition IS NULL OR p.partition = _partition);
     IF _partition IS NULL THEN
@@ -1594,7 +1631,7 @@ BEGIN
     DELETE FROM eventstore.projection_failures AS f WHERE f.projection = _of.projection AND f.version = _of.version;
     -- A new lease: a runner with what it has read so far writes nothing any more.
     UPDATE eventstore.projection_partitions AS p
-       SET checkpoint = 0, lease = p.lease + 1, owner = NULL, leased_until = NULL, crashes = 0, tries = 0, moved_at = NULL,
+       SET checkpoint = 0, lease = p.lease + 1, owner = NULL, crashes = 0, tries = 0, moved_at = NULL,
            epoch = (SELECT l.epoch FROM eventstore.log AS l)
      WHERE p.projection = _of.projection AND p.version = _of.version;
     UPDATE eventstore.projection_versions AS v SET state = 'running', reason = NULL, inline = false
@@ -2349,7 +2386,6 @@ CREATE TABLE eventstore.projection_partitions (
     epoch integer NOT NULL,
     lease bigint DEFAULT 0 NOT NULL,
     owner text,
-    leased_until timestamp with time zone,
     crashes integer DEFAULT 0 NOT NULL,
     tried bigint,
     tries integer DEFAULT 0 NOT NULL,
@@ -2406,13 +2442,7 @@ COMMENT ON COLUMN eventstore.projection_partitions.lease IS 'Counts its owners: 
 -- Name: COLUMN projection_partitions.owner; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON COLUMN eventstore.projection_partitions.owner IS 'The worker that runs it';
-
---
--- Name: COLUMN projection_partitions.leased_until; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_partitions.leased_until IS 'When another worker may take it over';
+COMMENT ON COLUMN eventstore.projection_partitions.owner IS 'The worker that runs it: for as long as it is heard of (projection_workers), nobody else does';
 
 --
 -- Name: COLUMN projection_partitions.crashes; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -2585,6 +2615,49 @@ COMMENT ON COLUMN eventstore.projection_positions.head_revision IS 'Revision of 
 COMMENT ON COLUMN eventstore.projection_positions.parked IS 'Whether the stream is held back behind an event that failed';
 
 --
+-- Name: projection_workers; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.projection_workers (
+    projection text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    owner text NOT NULL,
+    seen_until timestamp with time zone NOT NULL
+);
+
+ALTER TABLE eventstore.projection_workers OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE projection_workers; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.projection_workers IS 'Workers that would run a projection: its partitions are shared out among them';
+
+--
+-- Name: COLUMN projection_workers.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_workers.projection IS 'The projection';
+
+--
+-- Name: COLUMN projection_workers.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_workers.version IS 'Its version';
+
+--
+-- Name: COLUMN projection_workers.owner; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_workers.owner IS 'The worker';
+
+--
+-- Name: COLUMN projection_workers.seen_until; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.projection_workers.seen_until IS 'Until when it counts, and keeps what it runs, unless it is heard of again';
+
+--
 -- Name: projection_status; Type: VIEW; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2620,8 +2693,9 @@ CREATE VIEW eventstore.projection_status AS
    FROM ((eventstore.projection_versions v
      CROSS JOIN LATERAL ( SELECT min(p_1.checkpoint) AS checkpoint,
             max(p_1.moved_at) AS moved_at,
-            count(*) FILTER (WHERE (p_1.leased_until >= clock_timestamp())) AS owners
-           FROM eventstore.projection_partitions p_1
+            count(w.owner) AS owners
+           FROM (eventstore.projection_partitions p_1
+             LEFT JOIN eventstore.projection_workers w ON (((w.projection = p_1.projection) AND (w.version = p_1.version) AND (w.owner = p_1.owner) AND (w.seen_until >= clock_timestamp()))))
           WHERE ((p_1.projection = v.projection) AND (p_1.version = v.version))) p)
      CROSS JOIN ( SELECT COALESCE(max(e."position"), (0)::bigint) AS head
            FROM eventstore.events e) h);
@@ -2729,49 +2803,6 @@ COMMENT ON COLUMN eventstore.projection_status.tables IS 'Its read tables, in sc
 --
 
 COMMENT ON COLUMN eventstore.projection_status.inline IS 'Whether appends apply it, so that it is never behind';
-
---
--- Name: projection_workers; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
---
-
-CREATE TABLE eventstore.projection_workers (
-    projection text NOT NULL COLLATE pg_catalog."C",
-    version integer NOT NULL,
-    owner text NOT NULL,
-    seen_until timestamp with time zone NOT NULL
-);
-
-ALTER TABLE eventstore.projection_workers OWNER TO eventstore_owner;
-
---
--- Name: TABLE projection_workers; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON TABLE eventstore.projection_workers IS 'Workers that would run a projection: its partitions are shared out among them';
-
---
--- Name: COLUMN projection_workers.projection; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_workers.projection IS 'The projection';
-
---
--- Name: COLUMN projection_workers.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_workers.version IS 'Its version';
-
---
--- Name: COLUMN projection_workers.owner; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_workers.owner IS 'The worker';
-
---
--- Name: COLUMN projection_workers.seen_until; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
---
-
-COMMENT ON COLUMN eventstore.projection_workers.seen_until IS 'Until when it counts unless it is heard of again';
 
 --
 -- Name: alembic_version alembic_version_pkc; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
@@ -3060,6 +3091,13 @@ GRANT ALL ON FUNCTION eventstore.partition_of(stream_name text, partitions integ
 REVOKE ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3357,20 +3395,20 @@ GRANT SELECT ON TABLE eventstore.projection_positions TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.projection_positions TO eventstore_worker;
 
 --
--- Name: TABLE projection_status; Type: ACL; Schema: eventstore; Owner: eventstore_owner
---
-
-GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_writer;
-GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_reader;
-GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_worker;
-
---
 -- Name: TABLE projection_workers; Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
 GRANT SELECT ON TABLE eventstore.projection_workers TO eventstore_writer;
 GRANT SELECT ON TABLE eventstore.projection_workers TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.projection_workers TO eventstore_worker;
+
+--
+-- Name: TABLE projection_status; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_worker;
 
 --
 -- PostgreSQL database dump complete

@@ -13,6 +13,7 @@ def upgrade() -> None:
     run_file("functions/partition_of.sql")
     run_file("functions/projection_register_v1.sql")
     run_file("functions/projection_lease_v1.sql")
+    run_file("functions/projection_beat_v1.sql")
     run_file("functions/projection_release_v1.sql")
     run_file("functions/projection_begin_v1.sql")
     run_file("functions/projection_checkpoint_v1.sql")

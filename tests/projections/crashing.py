@@ -13,10 +13,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
-
-import asyncpg
 
 from eventstore import EventStore
 from eventstore.cli.loading import load_app
@@ -54,13 +51,6 @@ def strike(step: type, method: str, when: str, *, batch: int, sign: signal.Signa
     setattr(step, method, struck)
 
 
-def shortened(make_pool: Callable[..., Any], dsn: str, **options: Any) -> Any:
-    """Make a pool whose transactions may stand still for a second, not for a minute."""
-    settings = options.pop("server_settings", {})
-    settings["idle_in_transaction_session_timeout"] = "1s"
-    return make_pool(dsn, server_settings=settings, **options)
-
-
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("dsn")
@@ -73,7 +63,6 @@ async def main() -> None:
     if given.at is not None:
         strike(*POINTS[given.at], batch=given.batch, sign=given.sign)
     logging.basicConfig(level=logging.INFO)
-    asyncpg.create_pool = partial(shortened, asyncpg.create_pool)
     worker.LEASE = 0.5  # type: ignore[misc] # it is taken over soon
     worker.BEAT = 0.1  # type: ignore[misc]
     intake.BATCH = given.most  # type: ignore[misc]

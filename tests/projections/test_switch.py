@@ -77,16 +77,13 @@ async def test_what_a_reader_has_seen_is_waited_for(
     old, new = Counting(1), Counting(2)
     for version in (old, new):
         await register(connection, version.projection, schema="eventstore")
-    lease = (
-        "UPDATE eventstore.projection_partitions SET owner = $1, leased_until = 'infinity'"
-        " WHERE version = 2"
-    )
-    await connection.execute(lease, "slow")  # so that the worker cannot begin yet
+    # So that the worker cannot begin yet.
+    await connection.execute("SELECT eventstore.projection_lease_v1('orders', 2, 'slow', 3600)")
     async with working(store, dsn, old.projection, new.projection):
 
         async def is_there() -> object:
             return await connection.fetch(
-                "SELECT FROM eventstore.projection_workers WHERE version = 2"
+                "SELECT FROM eventstore.projection_workers WHERE version = 2 AND owner <> 'slow'"
             )
 
         await until(is_there, "its worker")
@@ -106,7 +103,7 @@ async def test_what_a_reader_has_seen_is_waited_for(
             store.wait_for("orders", stream="order-1", revision=1, timeout=DEADLINE)
         )
         assert await counts(connection) == {"order-1": 1}
-        await connection.execute(lease, None)
+        await connection.execute("SELECT eventstore.projection_release_v1('orders', 2, 'slow')")
         assert await switching == 1
         assert await counts(connection) in ({"order-1": 1}, {"order-1": 2})
         await waiting

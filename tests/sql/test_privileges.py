@@ -113,7 +113,7 @@ async def test_a_stranger_may_do_nothing(login: Login, dsn: str) -> None:
 
 RUN = (
     "SELECT eventstore.projection_register_v1('orders', 1, '{}', '{t}', 'f', 1)",
-    "SELECT eventstore.projection_lease_v1('orders', 1, 'me', 60)",
+    "SELECT eventstore.projection_beat_v1('orders', 1, 'me', 60)",
     "SELECT eventstore.projection_begin_v1('orders', 1, 0, 1, '{}')",
     "SELECT eventstore.projection_fail_v1('orders', 1, 'a', 0, 1, 'parked', 'why')",
     "SELECT eventstore.projection_unpark_v1('orders', 1, 'a')",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import product
 from typing import Any
 
@@ -13,7 +15,8 @@ import pytest
 from eventstore import EventData, EventStore
 from eventstore.core.streams import partition_of
 from tests.fix_database import Pg, Psql, new_pg
-from tests.fix_waiting import until_waiting
+from tests.fix_psql import Login
+from tests.fix_waiting import until, until_waiting
 
 LONG, GONE = 60.0, -1.0
 """Seconds of a lease: one that lasts, and one that has run out."""
@@ -189,6 +192,82 @@ async def test_a_takeover_waits_for_a_batch_under_way(dsn: str, connection: Pg) 
             await checkpoint(stale, 1, 3)
         assert (await lease(other, "b"))[0][0] == 2
     assert (await begin(connection, 2))[0] == 3
+
+
+async def test_a_worker_that_is_heard_of_keeps_what_it_never_has_free(
+    dsn: str, connection: Pg
+) -> None:
+    """A long batch, or appends that apply it in a row, hold the partition all the time."""
+    await register(connection)
+    await lease(connection, "a", GONE)
+    async with new_pg(dsn) as runner:
+        async with runner.transaction():
+            await begin(runner, 1)
+            assert set(await lease(connection, "a")) == {0}
+        assert await lease(connection, "b") == {}
+    row = await connection.fetchrow(
+        "SELECT state, leased_partitions FROM eventstore.projection_status"
+    )
+    assert row is not None
+    assert tuple(row) == ("running", 1)
+    await begin(connection, 1)
+
+
+@asynccontextmanager
+async def standing_still(dsn: str) -> AsyncIterator[Pg]:
+    """A worker's connection in the middle of a batch, between two messages of a statement."""
+    runner = await asyncpg.connect(dsn, server_settings={"application_name": "eventstore worker"})
+    try:
+        await runner.execute("BEGIN")
+        await begin(runner, 1)
+        await runner.prepare("SELECT 1")
+        yield runner
+    finally:
+        runner.terminate()
+
+
+async def beat(connection: Pg, owner: str) -> list[int]:
+    """Give the partitions that a worker holds after a heartbeat."""
+    rows = await connection.fetch(
+        "SELECT partition FROM eventstore.projection_beat_v1('orders', 1, $1, 60)", owner
+    )
+    return [row[0] for row in rows]
+
+
+async def test_a_batch_that_stands_still_is_ended_once_its_worker_is_not_heard_of(
+    dsn: str, connection: Pg
+) -> None:
+    await register(connection)
+    await lease(connection, "a")
+    async with standing_still(dsn) as runner:
+        state = "SELECT state FROM pg_stat_activity WHERE pid = $1"
+        assert await connection.fetchval(state, runner.get_server_pid()) == "active"
+        assert await beat(connection, "b") == []
+        await begin(runner, 1)
+        await runner.prepare("SELECT 2")
+        await lease(connection, "a", GONE)
+
+        async def taken_over() -> bool:
+            return await beat(connection, "b") == [0]
+
+        await until(taken_over, "the partition to be taken over")
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await runner.execute("COMMIT")
+
+
+async def test_a_batch_of_another_login_is_told_of_and_left_alone(
+    dsn: str, connection: Pg, login: Login
+) -> None:
+    await register(connection)
+    await lease(connection, "a", GONE)
+    told: list[str] = []
+    async with standing_still(dsn) as runner, new_pg(login("eventstore_worker", dsn)) as other:
+        other.add_log_listener(lambda _, notice: told.append(str(notice)))
+        assert await beat(other, "b") == []
+        await runner.execute("COMMIT")
+        assert await beat(other, "b") == [0]
+    [warning] = told
+    assert "worker a stands still in a batch of projection" in warning
 
 
 async def test_a_paused_projection_is_leased_to_nobody(connection: Pg) -> None:

@@ -3,7 +3,7 @@ SELECT eventstore.projection_register_v1($1, $2, $3::text::jsonb, $4, $5, $6);
 
 -- name: projection_lease
 SELECT l.partition, l.lease, l.checkpoint, l.epoch, l.crashes, l.surplus
-  FROM eventstore.projection_lease_v1($1, $2, $3, $4) AS l;
+  FROM eventstore.projection_beat_v1($1, $2, $3, $4) AS l;
 
 -- name: projection_release
 SELECT eventstore.projection_release_v1($1, $2, $3, $4);
@@ -70,8 +70,11 @@ SELECT (SELECT coalesce(json_agg(json_build_array(p.stream_name, p.revision, p.p
           FROM serving AS s
          CROSS JOIN LATERAL (
                 SELECT array_agg(p.checkpoint ORDER BY p.partition) AS checkpoints,
-                       bool_and(coalesce(p.leased_until >= clock_timestamp(), false)) AS is_run
+                       bool_and(w.owner IS NOT NULL) AS is_run
                   FROM eventstore.projection_partitions AS p
+                  LEFT JOIN eventstore.projection_workers AS w
+                    ON w.projection = p.projection AND w.version = p.version AND w.owner = p.owner
+                   AND w.seen_until >= clock_timestamp()
                  WHERE p.projection = s.projection AND p.version = s.version) AS p),
        (SELECT coalesce(json_agg(json_build_array(f.projection, f.stream_name, f.revision, f.error, f.state = 'retrying')), '[]')::text
           FROM serving AS s

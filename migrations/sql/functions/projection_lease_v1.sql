@@ -1,7 +1,7 @@
--- A worker's heartbeat: renews its leases, takes free partitions up to its share, and tells which it
--- holds. `surplus` ones are beyond its share: it finishes their batch and releases them. A partition
--- that its owner did not release in order is taken over; if there are events to apply, with one crash
--- more: a checkpoint resets it.
+-- A worker's heartbeat: it is heard of, takes free partitions up to its share, and is told which it
+-- holds. `surplus` ones are beyond its share: it finishes their batch and releases them. It holds them
+-- for as long as it is heard of. A partition whose owner is not, and did not release it in order, is
+-- taken over; if there are events to apply, with one crash more: a checkpoint resets it.
 CREATE FUNCTION eventstore.projection_lease_v1(
     _projection text,
     _version    integer,
@@ -14,7 +14,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
     _now   timestamptz;
-    _until timestamptz;
     _of    eventstore.projection_versions;
     _share integer;
     _held  integer;
@@ -26,9 +25,8 @@ BEGIN
         RETURN;
     END IF;
     _now := clock_timestamp();  -- not before the wait for that lock
-    _until := _now + make_interval(secs => _seconds);
     INSERT INTO eventstore.projection_workers AS w (projection, version, owner, seen_until)
-    VALUES (_projection, _version, _owner, _until)
+    VALUES (_projection, _version, _owner, _now + make_interval(secs => _seconds))
     ON CONFLICT (projection, version, owner) DO UPDATE SET seen_until = excluded.seen_until;
     DELETE FROM eventstore.projection_workers AS w
      WHERE w.projection = _projection AND w.version = _version AND w.seen_until < _now - interval '1 day';
@@ -42,23 +40,19 @@ BEGIN
                AND (w.seen_until >= _now OR w.owner = _owner)
              GROUP BY w.owner) AS w
      WHERE w.owner = _owner;
-    -- A batch under way holds its partition, and nobody waits for that here: the others would wait,
-    -- too. It cannot be taken over either.
-    UPDATE eventstore.projection_partitions AS p SET leased_until = _until
-     WHERE (p.projection, p.version, p.partition) IN (
-            SELECT o.projection, o.version, o.partition FROM eventstore.projection_partitions AS o
-             WHERE o.projection = _projection AND o.version = _version AND o.owner = _owner
-               FOR NO KEY UPDATE SKIP LOCKED);
     SELECT count(*) INTO _held FROM eventstore.projection_partitions AS p
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner;
+    -- A batch under way holds its partition, and nobody waits for that here: the others would wait, too.
     UPDATE eventstore.projection_partitions AS p
-       SET owner = _owner, leased_until = _until, lease = p.lease + 1,
+       SET owner = _owner, lease = p.lease + 1,
            crashes = p.crashes + (p.owner IS NOT NULL AND p.checkpoint < (
                SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e))::integer
      WHERE (p.projection, p.version, p.partition) IN (
             SELECT f.projection, f.version, f.partition FROM eventstore.projection_partitions AS f
-             WHERE f.projection = _projection AND f.version = _version
-               AND (f.owner IS NULL OR f.leased_until < _now)
+             WHERE f.projection = _projection AND f.version = _version AND f.owner IS DISTINCT FROM _owner
+               AND NOT EXISTS (SELECT FROM eventstore.projection_workers AS w
+                                WHERE w.projection = f.projection AND w.version = f.version
+                                  AND w.owner = f.owner AND w.seen_until >= _now)
              ORDER BY f.partition LIMIT greatest(_share - _held, 0)
                FOR UPDATE SKIP LOCKED);
     RETURN QUERY

@@ -11,7 +11,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     -- Partitions first, as everyone locks them: who drops the version would wait in a circle.
-    UPDATE eventstore.projection_partitions AS p SET owner = NULL, leased_until = NULL
+    UPDATE eventstore.projection_partitions AS p SET owner = NULL
      WHERE p.projection = _projection AND p.version = _version AND p.owner = _owner
        AND (_partition IS NULL OR p.partition = _partition);
     IF _partition IS NULL THEN

@@ -23,7 +23,7 @@ BEGIN
     DELETE FROM eventstore.projection_failures AS f WHERE f.projection = _of.projection AND f.version = _of.version;
     -- A new lease: a runner with what it has read so far writes nothing any more.
     UPDATE eventstore.projection_partitions AS p
-       SET checkpoint = 0, lease = p.lease + 1, owner = NULL, leased_until = NULL, crashes = 0, tries = 0, moved_at = NULL,
+       SET checkpoint = 0, lease = p.lease + 1, owner = NULL, crashes = 0, tries = 0, moved_at = NULL,
            epoch = (SELECT l.epoch FROM eventstore.log AS l)
      WHERE p.projection = _of.projection AND p.version = _of.version;
     UPDATE eventstore.projection_versions AS v SET state = 'running', reason = NULL, inline = false
