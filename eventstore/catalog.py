@@ -27,7 +27,7 @@ class Looked(Protocol):
 class ProjectionCatalog:
     """`store.projections`. Every method raises NotFound if there is no such projection.
 
-    Where a `version` can be named, None is the one that serves.
+    Where a `version` can be named, None is the one that serves; for `drop` it is all of them.
     """
 
     def __init__(self, ask: Asked, look: Looked) -> None:
@@ -97,11 +97,16 @@ class ProjectionCatalog:
             catalog.switch(projection, version, even_if_behind=even_if_behind, seconds=timeout)
         )
 
-    async def drop(self, projection: str, version: int) -> None:
+    async def drop(self, projection: str, version: int | None = None) -> None:
         """Remove a version that does not serve, with its tables; its runners leave it alone.
 
-        A worker that starts with its definition builds it anew. Raises ProjectionRefused if it
-        serves, or if something depends on its tables.
+        None removes the whole projection, whatever serves: every version, its tables, and what is
+        parked in it. Whoever waits for it is told NotFound. A worker that starts with a definition
+        that was dropped builds it anew from the first event: take it out of the App.
+
+        Raises ProjectionRefused if the version serves, if a worker runs the projection that is to
+        go as a whole (pause it first, each version, or end the worker), or if something depends on
+        its tables.
         """
         await self._ask(catalog.drop(projection, version))
 
@@ -214,7 +219,7 @@ class SyncProjectionCatalog:
             catalog.switch(projection, version, even_if_behind=even_if_behind, seconds=timeout)
         )
 
-    def drop(self, projection: str, version: int) -> None:
+    def drop(self, projection: str, version: int | None = None) -> None:
         """See ProjectionCatalog.drop."""
         self._ask(catalog.drop(projection, version))
 

@@ -77,7 +77,7 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
         if "{" in path:
             slugs |= {"not-found", "invalid-request", "projection-stopped", "stream-parked"}
-        if path.endswith(("/rebuild", "/switch", "/versions/{version}")):
+        if method == "delete" or path.endswith(("/rebuild", "/switch")):
             slugs.add("projection-refused")
         if "requestBody" in operation:
             slugs |= {"limit-exceeded", "unsupported-media-type"}

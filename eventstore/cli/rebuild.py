@@ -20,6 +20,7 @@ from eventstore.cli.local import admin_dsn
 from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import out
 from eventstore.cli.target import resolve
+from eventstore.core.catalog import no_projection
 from eventstore.core.errors import ProjectionRefused
 
 VersionArgument = Annotated[int, typer.Argument(metavar="VERSION", help="Which one.", min=1)]
@@ -112,29 +113,44 @@ def switch(
 
 def drop(
     name: NameArgument,
-    version: VersionArgument,
+    version: Annotated[
+        int | None,
+        typer.Argument(metavar="[VERSION]", help="Default: all of them.", min=1),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
 ) -> None:
-    """Remove a version that does not serve, with its tables.
+    """Remove a version that does not serve, or a whole projection that no worker runs.
 
     \b
     eventstore projections drop orders 1
+    eventstore projections drop orders             every version, what serves too
 
-    Take it out of your App as well: a worker that starts with it builds it
-    anew.
+    Its read tables go with it. Take it out of your App as well: a worker
+    that starts with it builds it anew.
     """
     target = target_of(dsn, url, schema)
-    found = ask(target, lambda store: store.projections.get(name, version=version))
-    if found.serving:
+    found = [
+        one
+        for one in ask(target, lambda store: store.projections.all())
+        if one.projection == name and version in (None, one.version)
+    ]
+    if not found:
+        raise no_projection(name, version)
+    if version is not None and found[0].serving:
         raise ProjectionRefused(
             f"{name} version {version} serves; let another version serve first: "
             f"eventstore projections switch {name} VERSION"
         )
+    what = f"{name} version {version}" if version else f"projection {name}"
     if not yes:
-        tables = ", ".join(f"{table}__v{version}" for table in found.tables)
-        typer.confirm(f"Drop {name} version {version} with {tables}?", abort=True, err=True)
+        tables = ", ".join(
+            table if one.serving else f"{table}__v{one.version}"
+            for one in found
+            for table in one.tables
+        )
+        typer.confirm(f"Drop {what} with {tables}?", abort=True, err=True)
     ask(target, lambda store: store.projections.drop(name, version))
-    out().print(f"{name} version {version} is dropped")
+    out().print(f"{what} is dropped")

@@ -240,14 +240,14 @@ def switch(projection: str, version: int, *, even_if_behind: bool, seconds: floa
     )
 
 
-def drop(projection: str, version: int) -> Question[None]:
-    """Remove a version."""
+def drop(projection: str, version: int | None) -> Question[None]:
+    """Remove a version, or all of them."""
     return Question(
         statement="projection_drop",
         args=(projection, version),
         of_rows=lambda _: None,
         method="DELETE",
-        path=f"{_path(projection)}/versions/{version}",
+        path=_path(projection) + ("" if version is None else f"/versions/{version}"),
         of_body=lambda _: None,
     )
 

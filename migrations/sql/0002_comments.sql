@@ -100,7 +100,7 @@ COMMENT ON FUNCTION eventstore.read_table_names IS 'The names that the read tabl
 COMMENT ON FUNCTION eventstore.lock_read_tables IS 'Part of switch, drop and rebuild: keeps readers away from read tables until the transaction ends';
 COMMENT ON FUNCTION eventstore.switch_gap IS 'Part of switch_projection: how far a version is behind the one that serves';
 COMMENT ON FUNCTION eventstore.switch_projection IS 'Let another version serve under the plain names: SELECT eventstore.switch_projection(''orders'', 2); gives the version that did';
-COMMENT ON FUNCTION eventstore.drop_projection IS 'Remove a version that does not serve, with its tables: SELECT eventstore.drop_projection(''orders'', 1)';
+COMMENT ON FUNCTION eventstore.drop_projection IS 'Remove a version that does not serve, with its tables: SELECT eventstore.drop_projection(''orders'', 1); without a version the whole projection';
 COMMENT ON FUNCTION eventstore.rebuild_projection IS 'Let a version that does not serve begin anew with the first event: SELECT eventstore.rebuild_projection(''orders'', 2)';
 COMMENT ON FUNCTION eventstore.empty_read_table IS 'Part of rebuild_projection: empties a read table with a worker''s rights';
 COMMENT ON FUNCTION eventstore.read_table_sum IS 'Part of compare_projection: rows and checksum of a read table';

@@ -69,6 +69,7 @@ def test_every_operation_and_every_refusal_is_described() -> None:
         ("GET", "/event-types"),
         ("GET", "/projections"),
         ("GET", "/projections/{projection}"),
+        ("DELETE", "/projections/{projection}"),
         ("GET", "/projections/{projection}/position"),
         ("GET", "/projections/{projection}/streams/{stream_name}"),
         ("GET", "/projections/{projection}/tables/{table}"),

@@ -53,6 +53,20 @@ async def test_a_version_is_compared_switched_to_and_back_and_dropped(
 
 
 @pytest.mark.usefixtures("two")
+async def test_a_projection_goes_as_a_whole_once_no_worker_runs_it(
+    http: httpx.AsyncClient, connection: Pg
+) -> None:
+    refused = await http.delete("/projections/orders")
+    problem(refused, 409, "projection-refused", "is run by worker", "pause")
+    for version in (1, 2):
+        await http.post(f"/projections/orders/pause?version={version}")
+    answer = await http.delete("/projections/orders")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert (await http.get("/projections")).json() == {"projections": []}
+    assert await names(connection) == []
+
+
+@pytest.mark.usefixtures("two")
 async def test_a_version_is_built_anew(http: httpx.AsyncClient, connection: Pg) -> None:
     await connection.execute("UPDATE eventstore_read.orders__v2 SET events = 9")
     answer = await http.post("/projections/orders/rebuild", json={"version": 2})
@@ -86,13 +100,14 @@ async def test_a_version_that_is_behind_is_refused_unless_asked_for_as_it_is(
         ("POST", "rebuild", {"version": 2}),
         ("POST", "switch", {"version": 2}),
         ("DELETE", "versions/2", None),
+        ("DELETE", "", None),
         ("GET", "compare?version=2", None),
     ],
 )
 async def test_what_is_not_there_is_not_found(
     http: httpx.AsyncClient, method: str, path: str, body: object
 ) -> None:
-    answer = await http.request(method, f"/projections/none/{path}", json=body)
+    answer = await http.request(method, f"/projections/none/{path}".rstrip("/"), json=body)
     problem(answer, 404, "not-found", "none")
 
 

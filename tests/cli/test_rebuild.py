@@ -145,6 +145,17 @@ def test_a_service_is_asked_as_the_database_is(built: Cli, dsn: str, sql: Psql) 
     assert tables(sql) == ["orders"]
 
 
+def test_a_projection_goes_as_a_whole(built: Cli, sql: Psql) -> None:
+    built("projections", "rebuild", "orders", *SECOND)
+    asked = built("projections", "drop", "orders", stdin="n\n", code=1).err
+    assert "Drop projection orders with orders, orders__v2?" in asked
+    assert tables(sql) == ["orders", "orders__v2"]
+    assert "projection orders is dropped" in built("projections", "drop", "orders", "--yes").out
+    assert tables(sql) == []
+    unknown = built("projections", "drop", "orders", "--yes", code=1).err
+    assert "there is no projection 'orders'" in unknown
+
+
 def test_a_terminal_gets_a_bar(built: Cli) -> None:
     built.environ["FORCE_COLOR"] = "1"
     done = built("projections", "rebuild", "orders", *SECOND)

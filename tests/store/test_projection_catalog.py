@@ -18,7 +18,7 @@ from tests.fix_database import Pg
 from tests.fix_faces import Face
 from tests.fix_waiting import DEADLINE
 from tests.projections.orders import Orders, counts, reached, working
-from tests.projections.versions import Counting
+from tests.projections.versions import Counting, names
 from tests.projections.versions import reached as both_reached
 
 BESIDE = """
@@ -148,3 +148,32 @@ async def test_a_version_is_compared_switched_to_rebuilt_and_dropped(
         await face.projections.rebuild("orders", 1)
     await face.projections.drop("orders", 1)
     assert [one.version for one in await face.projections.all()] == [2]
+
+
+async def test_a_projection_goes_as_a_whole_once_no_worker_runs_it(
+    face: Face, store: EventStore, dsn: str, connection: Pg
+) -> None:
+    versions = [Counting(n) for n in (1, 2)]
+    versions[0].broken = "Fragile"
+    async with working(store, dsn, *(one.projection for one in versions)):
+        await store.append("order-1", [EventData("T"), EventData("Fragile")])
+        await both_reached(connection, 1, 2)
+        await both_reached(connection, 2, 2)
+        with pytest.raises(ProjectionRefused, match=r"is run by worker .*pause"):
+            await face.projections.drop("orders")
+        await face.projections.pause("orders")
+        with pytest.raises(ProjectionRefused, match=r"version 2 .* is run by worker"):
+            await face.projections.drop("orders")
+        await face.projections.pause("orders", version=2)
+        await face.projections.drop("orders")
+        assert await face.projections.all() == []
+        with pytest.raises(NotFound, match="there is no projection"):
+            await face.projections.drop("orders")
+        with pytest.raises(NotFound, match="there is no projection"):
+            await face.wait_for("orders", position=2, timeout=DEADLINE)
+    assert await names(connection) == []
+    for table in ("partitions", "workers", "failures"):
+        assert not await connection.fetch(f"TABLE eventstore.projection_{table}")
+    async with working(store, dsn, versions[1].projection):  # a worker that still has it
+        await both_reached(connection, 2, 2)
+    assert await names(connection) == ["order types", "orders"]

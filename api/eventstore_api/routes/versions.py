@@ -111,6 +111,16 @@ async def drop(
     return Response(status_code=204)
 
 
+@router.delete(
+    "/projections/{projection}",
+    status_code=204,
+    summary="Remove a projection that no worker runs: every version, with its tables",
+)
+async def drop_all(projection: Name, store: Store) -> Response:
+    await store.projections.drop(projection)
+    return Response(status_code=204)
+
+
 @router.get(
     "/projections/{projection}/compare",
     response_model=Comparison,
