@@ -167,7 +167,7 @@ class SchemaMismatch(EventStoreError):
 
 
 class DefinitionChanged(EventStoreError):
-    """A version of a projection is known with another definition than the one given now.
+    """A version of a projection has begun with another definition than the one given now.
 
     Give the changed definition a new version: it is then built beside the one that serves.
     """

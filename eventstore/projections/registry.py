@@ -16,8 +16,9 @@ from eventstore.projections.tables import ReadTable
 async def register(connection: Connection, projection: Definition, *, schema: str) -> bool:
     """Make a version known and create its tables; tell whether it was new.
 
-    All or nothing, and safe to call from any number of workers at once. Raises DefinitionChanged
-    if this version is known with other facts (see `fingerprint`), InvalidInput if a table of that
+    It is new, too, with other facts (see `fingerprint`) than it is known with, as long as it has
+    applied nothing and no worker runs it; else that raises DefinitionChanged. All or nothing, and
+    safe to call from any number of workers at once. Raises InvalidInput if a table of that
     name is not its own, AccessDenied if the connected user is no member of `<schema>_worker`, and
     Unavailable.
     """

@@ -21,6 +21,7 @@ from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.statements import statements
 from eventstore.progress import progress_channel
 from eventstore.projections.connection import FAILURES, read_json_as_values
+from eventstore.projections.fingerprint import fingerprint
 from eventstore.projections.registry import register
 from eventstore.projections.runner import Runner
 from eventstore.projections.writer import Place, Writer
@@ -120,6 +121,7 @@ class Share:
         self._store = store
         self._pool = pool
         self._projection = projection
+        self._fingerprint = fingerprint(projection)
         self._owner = owner
         self._on_moved = on_moved
         self._sql = statements(store.schema)
@@ -130,12 +132,19 @@ class Share:
         return f"{self._projection.name} version {self._projection.version}"
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Hold a share until told to stop; then end in order."""
+        """Hold a share until told to stop, or until it is defined otherwise; then end in order."""
         try:
             while not stopping.is_set():
                 try:
                     await self._beat()
                 except FAILURES as error:
+                    if getattr(error, "sqlstate", None) == "ST007":
+                        logger.error(
+                            "%s has another definition now: start this worker anew with that; it "
+                            "leaves it alone until then",
+                            self,
+                        )
+                        break
                     logger.warning("%s: no heartbeat: %s", self, error or type(error).__name__)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(BEAT):
@@ -154,7 +163,7 @@ class Share:
 
     async def _beat(self) -> None:
         self._forget_ended()
-        rows = await self._fetch("projection_lease", self._owner, LEASE)
+        rows = await self._fetch("projection_lease", self._owner, LEASE, self._fingerprint)
         held = {row["partition"]: row for row in rows}
         for partition, (runner, _) in self._running.items():
             row = held.get(partition)

@@ -5,7 +5,7 @@ COMMENT ON COLUMN eventstore.projection_versions.projection IS 'Its name';
 COMMENT ON COLUMN eventstore.projection_versions.version IS 'A changed definition has a new one, built beside the old';
 COMMENT ON COLUMN eventstore.projection_versions.query IS 'Which events it takes';
 COMMENT ON COLUMN eventstore.projection_versions.tables IS 'Read tables that it writes';
-COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused';
+COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused once it has begun';
 COMMENT ON COLUMN eventstore.projection_versions.partitions IS 'Into how many the streams are divided';
 COMMENT ON COLUMN eventstore.projection_versions.serving IS 'Whether its tables have the plain names';
 COMMENT ON COLUMN eventstore.projection_versions.state IS 'running, paused (by an operator) or stopped (by a failure: see reason)';
@@ -71,6 +71,7 @@ COMMENT ON COLUMN eventstore.projection_positions.parked IS 'Whether the stream 
 
 COMMENT ON FUNCTION eventstore.partition_of IS 'Which of n partitions a stream belongs to';
 COMMENT ON FUNCTION eventstore.projection_register_v1 IS 'For workers: make a version of a projection known';
+COMMENT ON FUNCTION eventstore.projection_redefine_v1 IS 'Part of projection_register_v1: another definition for a version that has not begun';
 COMMENT ON FUNCTION eventstore.projection_lease_v1 IS 'Part of projection_beat_v1: keeps and takes leases of partitions';
 COMMENT ON FUNCTION eventstore.projection_beat_v1 IS 'For workers: heartbeat; keeps and takes leases of partitions, and ends batches that stand still';
 COMMENT ON FUNCTION eventstore.projection_release_v1 IS 'For workers: give leases back';

@@ -4,7 +4,8 @@ GRANT SELECT ON eventstore.projection_versions, eventstore.projection_partitions
     eventstore.projection_failures, eventstore.projection_status, eventstore.projection_positions
     TO eventstore_writer, eventstore_reader, eventstore_worker;
 REVOKE ALL ON FUNCTION
-    eventstore.partition_of, eventstore.projection_register_v1, eventstore.projection_lease_v1, eventstore.projection_beat_v1,
+    eventstore.partition_of, eventstore.projection_redefine_v1, eventstore.projection_register_v1,
+    eventstore.projection_lease_v1, eventstore.projection_beat_v1,
     eventstore.projection_release_v1, eventstore.projection_begin_v1, eventstore.projection_checkpoint_v1,
     eventstore.projection_try_v1, eventstore.projection_retry_v1, eventstore.hold_appends_v1,
     eventstore.projection_inline_v1,

@@ -659,7 +659,7 @@ COMMENT ON COLUMN eventstore.projection_versions.tables IS 'Read tables that it 
 -- Name: COLUMN projection_versions.fingerprint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused';
+COMMENT ON COLUMN eventstore.projection_versions.fingerprint IS 'Of the definition: changed without a new version, it is refused once it has begun';
 
 --
 -- Name: COLUMN projection_versions.partitions; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -974,10 +974,10 @@ ALTER FUNCTION eventstore.pause_projection(projection text, version integer) OWN
 COMMENT ON FUNCTION eventstore.pause_projection(projection text, version integer) IS 'Let a projection rest: SELECT eventstore.pause_projection(''orders'')';
 
 --
--- Name: projection_beat_v1(text, integer, text, double precision); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+-- Name: projection_beat_v1(text, integer, text, double precision, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
-CREATE FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) RETURNS TABLE(partition integer, lease bigint, checkpoint bigint, epoch integer, crashes integer, surplus boolean)
+CREATE FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text DEFAULT NULL::text) RETURNS TABLE(partition integer, lease bigint, checkpoint bigint, epoch integer, crashes integer, surplus boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -985,7 +985,7 @@ CREATE FUNCTION eventstore.projection_beat_v1(_projection text, _version integer
 DECLARE
     _still record;
 BEGIN
-    RETURN QUERY SELECT * FROM eventstore.projection_lease_v1(_projection, _version, _owner, _seconds);
+    RETURN QUERY SELECT * FROM eventstore.projection_lease_v1(_projection, _version, _owner, _seconds, _known_as);
     -- Under that lock nobody else takes over, who would be the holder. A row's holder is its xmax.
     FOR _still IN
         SELECT p.partition, p.owner, l.pid
@@ -1008,13 +1008,13 @@ BEGIN
     END LOOP;
 END $$;
 
-ALTER FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) OWNER TO eventstore_owner;
+ALTER FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text) OWNER TO eventstore_owner;
 
 --
--- Name: FUNCTION projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) IS 'For workers: heartbeat; keeps and takes leases of partitions, and ends batches that stand still';
+COMMENT ON FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text) IS 'For workers: heartbeat; keeps and takes leases of partitions, and ends batches that stand still';
 
 --
 -- Name: projection_begin_v1(text, integer, integer, bigint, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1129,10 +1129,10 @@ ALTER FUNCTION eventstore.projection_inline_v1(_projection text, _version intege
 COMMENT ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) IS 'For workers: from now on appends apply this projection';
 
 --
--- Name: projection_lease_v1(text, integer, text, double precision); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+-- Name: projection_lease_v1(text, integer, text, double precision, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
-CREATE FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) RETURNS TABLE(partition integer, lease bigint, checkpoint bigint, epoch integer, crashes integer, surplus boolean)
+CREATE FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text DEFAULT NULL::text) RETURNS TABLE(partition integer, lease bigint, checkpoint bigint, epoch integer, crashes integer, surplus boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1148,6 +1148,9 @@ BEGIN
      WHERE v.projection = _projection AND v.version = _version FOR NO KEY UPDATE;
     IF NOT FOUND OR _of.state <> 'running' THEN
         RETURN;
+    ELSIF _of.fingerprint <> _known_as THEN
+        RAISE EXCEPTION 'projection "%" version % was given another definition', _projection, _version
+            USING ERRCODE = 'ST007';
     END IF;
     _now := clock_timestamp();  -- not before the wait for that lock
     INSERT INTO eventstore.projection_workers AS w (projection, version, owner, seen_until)
@@ -1188,13 +1191,13 @@ BEGIN
      ORDER BY p.partition;
 END $$;
 
-ALTER FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) OWNER TO eventstore_owner;
+ALTER FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text) OWNER TO eventstore_owner;
 
 --
--- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) IS 'Part of projection_beat_v1: keeps and takes leases of partitions';
+COMMENT ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text) IS 'Part of projection_beat_v1: keeps and takes leases of partitions';
 
 --
 -- Name: projection_position(text, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1227,6 +1230,83 @@ ALTER FUNCTION eventstore.projection_position(projection text, stream_name text)
 COMMENT ON FUNCTION eventstore.projection_position(projection text, stream_name text) IS 'Highest revision of a stream that a projection has applied: SELECT eventstore.projection_position(''orders'', ''order-1'')';
 
 --
+-- Name: projection_redefine_v1(text, integer, jsonb, text[], text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.projection_redefine_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _of     eventstore.projection_versions;
+    _lease  bigint;
+    _table  text;
+    _detail text;
+BEGIN
+    PERFORM FROM eventstore.projection_versions AS v
+      WHERE v.projection = _projection AND v.version = _version AND v.fingerprint <> _fingerprint;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    -- Locks, in this order: partitions, tables, versions.
+    BEGIN
+        PERFORM FROM eventstore.projection_partitions AS p
+          WHERE p.projection = _projection AND p.version = _version
+          ORDER BY p.partition FOR NO KEY UPDATE NOWAIT;
+    EXCEPTION WHEN lock_not_available THEN
+        RETURN false;  -- a batch is under way, or somebody else does this
+    END;
+    SELECT v.* INTO _of FROM eventstore.projection_versions AS v
+     WHERE v.projection = _projection AND v.version = _version AND v.fingerprint <> _fingerprint
+       AND NOT EXISTS (SELECT FROM eventstore.projection_partitions AS p
+                        WHERE p.projection = v.projection AND p.version = v.version AND p.checkpoint > 0)
+       AND (v.state <> 'running'
+            OR NOT EXISTS (SELECT FROM eventstore.projection_workers AS w
+                            WHERE w.projection = v.projection AND w.version = v.version AND w.seen_until >= clock_timestamp()));
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM eventstore.lock_read_tables(eventstore.read_table_names(_of));
+    FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
+        IF to_regclass(format('eventstore_read.%I', _table)) IS NOT NULL
+           AND (SELECT s.rows FROM eventstore.read_table_sum(_table, '{}') AS s) > 0
+        THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    FOREACH _table IN ARRAY eventstore.read_table_names(_of) LOOP
+        EXECUTE format('DROP TABLE IF EXISTS eventstore_read.%I', _table);
+    END LOOP;
+    EXECUTE format('DROP FUNCTION IF EXISTS eventstore_read.%I(bigint, bigint), eventstore_read.%I(bigint, bigint)',
+                   _projection || '__inline_v' || _version, _projection || '__beside_v' || _version);
+    -- A new lease: a worker with the old definition writes nothing any more.
+    SELECT max(p.lease) + 1 INTO _lease FROM eventstore.projection_partitions AS p
+     WHERE p.projection = _projection AND p.version = _version;
+    DELETE FROM eventstore.projection_partitions AS p WHERE p.projection = _projection AND p.version = _version;
+    INSERT INTO eventstore.projection_partitions (projection, version, partition, epoch, lease)
+    SELECT _projection, _version, p, (SELECT l.epoch FROM eventstore.log AS l), _lease
+      FROM generate_series(0, _partitions - 1) AS p;
+    DELETE FROM eventstore.projection_failures AS f WHERE f.projection = _projection AND f.version = _version;
+    UPDATE eventstore.projection_versions AS v
+       SET query = _query, tables = _tables, fingerprint = _fingerprint, partitions = _partitions, inline = false,
+           state = CASE v.state WHEN 'stopped' THEN 'running' ELSE v.state END, reason = NULL
+     WHERE v.projection = _projection AND v.version = _version;
+    RETURN true;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    GET STACKED DIAGNOSTICS _detail = PG_EXCEPTION_DETAIL;
+    RAISE EXCEPTION 'something depends on read table "%": %', _table, _detail
+        USING ERRCODE = 'ST010', HINT = 'drop it, and make it anew on the new table';
+END $$;
+
+ALTER FUNCTION eventstore.projection_redefine_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION projection_redefine_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.projection_redefine_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer) IS 'Part of projection_register_v1: another definition for a version that has not begun';
+
+--
 -- Name: projection_register_v1(text, integer, jsonb, text[], text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1238,6 +1318,9 @@ DECLARE
     _known eventstore.projection_versions;
     _epoch integer;
 BEGIN
+    IF eventstore.projection_redefine_v1(_projection, _version, _query, _tables, _fingerprint, _partitions) THEN
+        RETURN true;
+    END IF;
     -- One at a time: of two new versions of a new name only one may become the one that serves.
     LOCK TABLE eventstore.projection_versions IN SHARE ROW EXCLUSIVE MODE;
     SELECT * INTO _known FROM eventstore.projection_versions AS v
@@ -3133,11 +3216,11 @@ GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integ
 GRANT ALL ON FUNCTION eventstore.pause_projection(projection text, version integer) TO eventstore_worker;
 
 --
--- Name: FUNCTION projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
-REVOKE ALL ON FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) FROM PUBLIC;
-GRANT ALL ON FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision) TO eventstore_worker;
+REVOKE ALL ON FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_beat_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3168,11 +3251,11 @@ REVOKE ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _versio
 GRANT ALL ON FUNCTION eventstore.projection_inline_v1(_projection text, _version integer) TO eventstore_worker;
 
 --
--- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
-REVOKE ALL ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) FROM PUBLIC;
-GRANT ALL ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision) TO eventstore_worker;
+REVOKE ALL ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.projection_lease_v1(_projection text, _version integer, _owner text, _seconds double precision, _known_as text) TO eventstore_worker;
 
 --
 -- Name: FUNCTION projection_position(projection text, stream_name text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3182,6 +3265,12 @@ REVOKE ALL ON FUNCTION eventstore.projection_position(projection text, stream_na
 GRANT ALL ON FUNCTION eventstore.projection_position(projection text, stream_name text) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.projection_position(projection text, stream_name text) TO eventstore_reader;
 GRANT ALL ON FUNCTION eventstore.projection_position(projection text, stream_name text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION projection_redefine_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.projection_redefine_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer) FROM PUBLIC;
 
 --
 -- Name: FUNCTION projection_register_v1(_projection text, _version integer, _query jsonb, _tables text[], _fingerprint text, _partitions integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner

@@ -11,6 +11,7 @@ depends_on = None
 def upgrade() -> None:
     run_file("0002_projections.sql")
     run_file("functions/partition_of.sql")
+    run_file("functions/projection_redefine_v1.sql")
     run_file("functions/projection_register_v1.sql")
     run_file("functions/projection_lease_v1.sql")
     run_file("functions/projection_beat_v1.sql")

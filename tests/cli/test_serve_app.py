@@ -78,6 +78,7 @@ def test_a_worker_that_cannot_work_ends_the_service_and_says_why(
     sql.execute(
         "SELECT eventstore.projection_register_v1('orders', 1, '{}', '{orders}', 'another', 1)"
     )
+    sql.execute("UPDATE eventstore.projection_partitions SET checkpoint = 1")  # it has begun
     with start(folder, "--app", "shop:app", "--dsn", dsn) as process:
         try:
             _, log = process.communicate(timeout=DEADLINE)

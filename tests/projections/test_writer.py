@@ -277,6 +277,7 @@ async def errors(connection: Pg) -> list[str]:
 async def test_a_changed_definition_needs_a_new_version(worker: Pg) -> None:
     assert await register(worker, made(), schema="eventstore")
     assert not await register(worker, made(), schema="eventstore")
+    await worker.execute("UPDATE eventstore.projection_partitions SET checkpoint = 1")  # begun
     changed = Projection("orders", categories=["order"], tables=[orders])
     problem = "tables, or another query, partitions, statement or inline.* version 2; handlers may"
     with pytest.raises(DefinitionChanged, match=problem):

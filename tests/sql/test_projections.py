@@ -85,6 +85,7 @@ async def test_a_definition_is_registered_once_and_refused_if_it_has_changed(
 ) -> None:
     assert await register(connection, partitions=3)
     assert not await register(connection, partitions=3)
+    await connection.execute("UPDATE eventstore.projection_partitions SET checkpoint = partition")
     with pytest.raises(asyncpg.PostgresError) as refused:
         await register(connection, mark="other")
     assert refused.value.sqlstate == "ST007"

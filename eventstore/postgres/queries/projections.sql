@@ -3,7 +3,7 @@ SELECT eventstore.projection_register_v1($1, $2, $3::text::jsonb, $4, $5, $6);
 
 -- name: projection_lease
 SELECT l.partition, l.lease, l.checkpoint, l.epoch, l.crashes, l.surplus
-  FROM eventstore.projection_beat_v1($1, $2, $3, $4) AS l;
+  FROM eventstore.projection_beat_v1($1, $2, $3, $4, $5) AS l;
 
 -- name: projection_release
 SELECT eventstore.projection_release_v1($1, $2, $3, $4);

@@ -6,7 +6,8 @@ CREATE FUNCTION eventstore.projection_beat_v1(
     _projection text,
     _version    integer,
     _owner      text,
-    _seconds    double precision
+    _seconds    double precision,
+    _known_as   text DEFAULT NULL
 ) RETURNS TABLE (partition integer, lease bigint, checkpoint bigint, epoch integer, crashes integer, surplus boolean)
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -15,7 +16,7 @@ AS $$
 DECLARE
     _still record;
 BEGIN
-    RETURN QUERY SELECT * FROM eventstore.projection_lease_v1(_projection, _version, _owner, _seconds);
+    RETURN QUERY SELECT * FROM eventstore.projection_lease_v1(_projection, _version, _owner, _seconds, _known_as);
     -- Under that lock nobody else takes over, who would be the holder. A row's holder is its xmax.
     FOR _still IN
         SELECT p.partition, p.owner, l.pid

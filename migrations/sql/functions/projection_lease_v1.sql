@@ -1,12 +1,14 @@
 -- A worker's heartbeat: it is heard of, takes free partitions up to its share, and is told which it
 -- holds. `surplus` ones are beyond its share: it finishes their batch and releases them. It holds them
 -- for as long as it is heard of. A partition whose owner is not, and did not release it in order, is
--- taken over; if there are events to apply, with one crash more: a checkpoint resets it.
+-- taken over; if there are events to apply, with one crash more: a checkpoint resets it. ST007: it has
+-- another fingerprint now than the one that is given.
 CREATE FUNCTION eventstore.projection_lease_v1(
     _projection text,
     _version    integer,
     _owner      text,
-    _seconds    double precision
+    _seconds    double precision,
+    _known_as   text DEFAULT NULL
 ) RETURNS TABLE (partition integer, lease bigint, checkpoint bigint, epoch integer, crashes integer, surplus boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -23,6 +25,9 @@ BEGIN
      WHERE v.projection = _projection AND v.version = _version FOR NO KEY UPDATE;
     IF NOT FOUND OR _of.state <> 'running' THEN
         RETURN;
+    ELSIF _of.fingerprint <> _known_as THEN
+        RAISE EXCEPTION 'projection "%" version % was given another definition', _projection, _version
+            USING ERRCODE = 'ST007';
     END IF;
     _now := clock_timestamp();  -- not before the wait for that lock
     INSERT INTO eventstore.projection_workers AS w (projection, version, owner, seen_until)

@@ -1,6 +1,6 @@
 -- Makes a version of a projection known, with its partitions, or finds it known already. The first
--- version of a name serves; a later one is built beside it. ST007: it is known with another
--- definition (DETAIL has both fingerprints).
+-- version of a name serves; a later one is built beside it. true: its tables are to be made. ST007: it
+-- is known with another definition (DETAIL has both fingerprints), and has begun with that.
 CREATE FUNCTION eventstore.projection_register_v1(
     _projection  text,
     _version     integer,
@@ -16,6 +16,9 @@ DECLARE
     _known eventstore.projection_versions;
     _epoch integer;
 BEGIN
+    IF eventstore.projection_redefine_v1(_projection, _version, _query, _tables, _fingerprint, _partitions) THEN
+        RETURN true;
+    END IF;
     -- One at a time: of two new versions of a new name only one may become the one that serves.
     LOCK TABLE eventstore.projection_versions IN SHARE ROW EXCLUSIVE MODE;
     SELECT * INTO _known FROM eventstore.projection_versions AS v
