@@ -16,7 +16,7 @@ from eventstore.cli.building import (
     print_switched,
 )
 from eventstore.cli.loading import load_app
-from eventstore.cli.local import admin_dsn
+from eventstore.cli.local import worker_dsn
 from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import out
 from eventstore.cli.target import resolve
@@ -68,7 +68,7 @@ def rebuild(
     if url is not None:
         raise typer.BadParameter("with --app it runs here, on the database: give --dsn, not --url")
     definition = definition_of(load_app(app), name, version)
-    database = admin_dsn(dsn, data_dir, os.environ)
+    database = worker_dsn(dsn, data_dir, os.environ)
     chosen = resolve(database, None, schema, os.environ).schema
     run(build_here(database, chosen, definition, wanted))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from eventstore.sync import SyncEventStore
 from tests.cli.conftest import Cli
 from tests.client.serving import COMMAND
 from tests.fix_database import Psql
+from tests.fix_psql import Login
 from tests.fix_service import served
 from tests.fix_waiting import DEADLINE
 
@@ -154,6 +156,17 @@ def test_a_projection_goes_as_a_whole(built: Cli, sql: Psql) -> None:
     assert tables(sql) == []
     unknown = built("projections", "drop", "orders", "--yes", code=1).err
     assert "there is no projection 'orders'" in unknown
+
+
+def test_a_workers_login_is_enough(built: Cli, dsn: str, login: Login, tmp_path: Path) -> None:
+    """Of the local service it is taken, and not the administrator's."""
+    facts = {"url": "http://127.0.0.1:1", "dsn": "postgresql://nobody@/none", "pid": os.getpid()}
+    facts["worker_dsn"] = login("eventstore_worker", dsn)
+    (tmp_path / "service.json").write_text(json.dumps(facts))
+    here = ("--data-dir", tmp_path, "--restart", "--compare", "--switch")
+    done = built("projections", "rebuild", "orders", *SECOND, *here)
+    assert "same" in done.out
+    assert "orders version 2 serves" in done.out
 
 
 def test_a_terminal_gets_a_bar(built: Cli) -> None:
