@@ -96,12 +96,14 @@ class Progress:
                 self._task = asyncio.create_task(self._run(), name="eventstore progress")
             if self._at_rest:
                 self._woken.set()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    return await waiter
+            await asyncio.wait([waiter], timeout=timeout)
+            if not (waiter.done() or timeout <= 0 or self._waiting[waiter].is_placed):
+                await self._look_first(waiter)  # it may have been stored since
+            if waiter.done():
+                return waiter.result()
             now = self._standings[projection]
-            seconds = loop.time() - began
-            raise too_late(wait, now, seconds=seconds, moved=now.checkpoint - first)
+            moved, seconds = now.checkpoint - first, loop.time() - began
+            raise too_late(self._waiting[waiter], now, seconds=seconds, moved=moved)
         finally:
             del self._waiting[waiter]
             if not waiter.cancel() and not waiter.cancelled():

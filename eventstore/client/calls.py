@@ -188,6 +188,7 @@ def _behind(projection: str, facts: Mapping[str, Any]) -> ProjectionBehind:
         checkpoint=facts["checkpoint"],
         events_per_second=facts["events_per_second"],
         is_run=facts["is_run"],
+        is_stored=facts["is_stored"],
     )
 
 

@@ -81,6 +81,7 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
         checkpoint=facts["checkpoint"],
         events_per_second=facts["events_per_second"],
         is_run=facts["is_run"],
+        is_stored=facts["is_stored"],
     ),
     "append-refused": lambda detail, _: AppendRefused(detail),
     "invalid-request": _invalid(InvalidInput),

@@ -233,10 +233,11 @@ class StreamParked(EventStoreError):
 
 
 class ProjectionBehind(EventStoreError, TimeoutError):
-    """The projection has not come there in time; what was waited for is stored all the same.
+    """The projection has not come there in time.
 
     `checkpoint` is how far it is, `events_per_second` how fast it moved meanwhile, `is_run`
-    whether a worker runs it at all. Wait again, or start a worker.
+    whether a worker runs it at all: wait again, or start a worker. `is_stored` is whether what
+    was waited for has been written at all, as it has been if an append gave it.
     """
 
     def __init__(
@@ -247,9 +248,12 @@ class ProjectionBehind(EventStoreError, TimeoutError):
         checkpoint: int,
         events_per_second: float,
         is_run: bool,
+        is_stored: bool,
     ) -> None:
         super().__init__(
-            f"projection {projection!r} has not applied {wanted} yet: it is at position "
+            f"projection {projection!r} has not applied {wanted}"
+            + (" yet" if is_stored else ", which is not written yet")
+            + ": it is at position "
             f"{checkpoint}, "
             + (f"moving at {events_per_second:.0f} events/s" if is_run else "and no worker runs it")
         )
@@ -258,6 +262,7 @@ class ProjectionBehind(EventStoreError, TimeoutError):
         self.checkpoint = checkpoint
         self.events_per_second = events_per_second
         self.is_run = is_run
+        self.is_stored = is_stored
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -267,6 +272,7 @@ class ProjectionBehind(EventStoreError, TimeoutError):
             "checkpoint": self.checkpoint,
             "events_per_second": round(self.events_per_second, 1),
             "is_run": self.is_run,
+            "is_stored": self.is_stored,
         }
 
 

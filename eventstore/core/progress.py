@@ -167,13 +167,15 @@ def verdict(
 
 
 def too_late(wait: Wait, standing: Standing, *, seconds: float, moved: int) -> ProjectionBehind:
-    """Give what to say when the time is over: how far it is, how fast it moves, who runs it."""
+    """Give what to say when the time is over: how far it is, how fast it moves, who runs it, and
+    whether what a `placed` wait is for is stored at all."""
     return ProjectionBehind(
         wait.projection,
         wait.name,
         checkpoint=_checkpoint(wait, standing),
         events_per_second=moved / seconds if seconds > 0 else 0.0,
         is_run=standing.is_run,
+        is_stored=wait.is_placed,
     )
 
 

@@ -2097,6 +2097,9 @@ BEGIN
         END IF;
         PERFORM eventstore.check_projection_runs(wait_for.projection);
         IF clock_timestamp() >= _until THEN
+            IF NOT EXISTS (SELECT FROM eventstore.events AS e WHERE e.position >= wait_for.position) THEN
+                RAISE NOTICE 'position % is not written yet', wait_for.position;
+            END IF;
             RETURN false;
         END IF;
         PERFORM pg_sleep(_pause);
@@ -2132,6 +2135,11 @@ BEGIN
         PERFORM eventstore.check_projection_runs(wait_for.projection);
         PERFORM eventstore.check_not_parked(wait_for.projection, wait_for.stream_name, wait_for.revision);
         IF clock_timestamp() >= _until THEN
+            IF NOT EXISTS (SELECT FROM eventstore.events AS e
+                            WHERE e.stream_name = wait_for.stream_name AND e.revision = wait_for.revision)
+            THEN
+                RAISE NOTICE 'revision % of stream "%" is not written yet', wait_for.revision, wait_for.stream_name;
+            END IF;
             RETURN false;
         END IF;
         PERFORM pg_sleep(_pause);

@@ -81,6 +81,7 @@ async def test_what_is_not_reached_in_time_says_how_far_it_is(
     answer = await http.get("/projections/orders/streams/order-1?revision=5")
     assert answer.status_code == 202
     assert (answer.json()["revision"], answer.json()["head"]) == (0, 0)
+    assert answer.json()["is_stored"] is False
 
 
 async def test_a_parked_stream_is_told_retried_and_skipped(

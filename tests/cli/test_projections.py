@@ -112,6 +112,8 @@ def test_a_wait_ends_with_what_became_of_it(at: Cli) -> None:
     assert "at position 6" in at("projections", "wait", "orders", "--position", 1).out
     by_stream = ("wait", "orders", "--stream", "order-3", "--revision", 1, "--timeout", 0)
     assert "no worker runs it" in at("projections", *by_stream, code=1).err
+    never = ("wait", "orders", "--stream", "order-3", "--revision", 7, "--timeout", 0)
+    assert "which is not written yet" in at("projections", *never, code=1).err
     parked = ("wait", "orders", "--stream", "order-1", "--revision", 2, "--timeout", 3_600)
     assert "parked" in at("projections", *parked, code=1).err
     at("projections", "pause", "orders")

@@ -45,8 +45,12 @@ ERRORS = [
     ProjectionStopped("orders", "stopped", "no disk"),
     ProjectionStopped("orders", "paused", None),
     StreamParked("orders", "a", 3, "why"),
-    ProjectionBehind("orders", "position 9", checkpoint=4, events_per_second=1.5, is_run=True),
-    ProjectionBehind("orders", "position 9", checkpoint=4, events_per_second=0, is_run=False),
+    ProjectionBehind(
+        "orders", "position 9", checkpoint=4, events_per_second=1.5, is_run=True, is_stored=True
+    ),
+    ProjectionBehind(
+        "orders", "position 9", checkpoint=4, events_per_second=0, is_run=False, is_stored=False
+    ),
 ]
 
 

@@ -85,6 +85,21 @@ async def test_a_wait_that_takes_too_long_says_how_far_it_is_and_that_nobody_run
         assert late.value.checkpoint == 0
 
 
+async def test_a_wait_knows_what_was_stored_while_it_waited(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventstore.progress.POLL_LIVE", 3_600.0)
+    await register(connection, Orders().projection, schema="eventstore")
+    waiting = asyncio.ensure_future(
+        store.wait_for("orders", stream="order-1", revision=0, timeout=2)
+    )
+    await until(lambda: _waiting(store, 1), "the wait to begin")
+    await store.append("order-1", EventData("T"))
+    with pytest.raises(ProjectionBehind) as late:
+        await waiting
+    assert late.value.is_stored
+
+
 @pytest.mark.parametrize(
     "wanted",
     [

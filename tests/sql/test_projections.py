@@ -263,7 +263,7 @@ async def test_a_batch_of_another_login_is_told_of_and_left_alone(
     await lease(connection, "a", GONE)
     told: list[str] = []
     async with standing_still(dsn) as runner, new_pg(login("eventstore_worker", dsn)) as other:
-        other.add_log_listener(lambda _, notice: told.append(str(notice)))
+        other.add_log_listener(lambda _, notice: told.append(notice.message))
         assert await beat(other, "b") == []
         await runner.execute("COMMIT")
         assert await beat(other, "b") == [0]
@@ -371,6 +371,16 @@ async def test_a_wait_ends_when_the_checkpoint_arrives_or_the_time_is_over(
         await store.append("a-1", EventData("T"))
     assert await connection.fetchval("SELECT eventstore.wait_for('orders', 0, '0')") is True
     assert await connection.fetchval("SELECT eventstore.wait_for('orders', 1, '0')") is False
+    told: list[str] = []
+    connection.add_log_listener(lambda _, notice: told.append(notice.message))
+    for never in ("1", "4", "'a-1', 2", "'a-1', 3"):
+        waited = f"SELECT eventstore.wait_for('orders', {never}, '0'::interval)"
+        assert await connection.fetchval(waited) is False
+    await connection.execute("SELECT 1")  # by then the notices are told
+    assert told == [
+        "position 4 is not written yet",
+        'revision 3 of stream "a-1" is not written yet',
+    ]
     async with new_pg(dsn) as other:
         for wait in (
             "SELECT eventstore.wait_for('orders', 2, '20 s')",

@@ -44,8 +44,15 @@ async def test_a_wait_that_is_too_late_says_how_far_it_is(
             with pytest.raises(ProjectionBehind, match="revision 5 of stream 'order-1'") as late:
                 await face.wait_for("orders", stream="order-1", revision=5, timeout=timeout)
             assert (late.value.checkpoint, late.value.is_run) == (1, True)
-            with pytest.raises(ProjectionBehind, match="position 9"):
+            assert "which is not written yet" in str(late.value)
+            with pytest.raises(ProjectionBehind, match="position 9, which is not written") as late:
                 await face.wait_for("orders", position=9, timeout=timeout)
+            assert not late.value.is_stored
+    await store.append("order-1", EventData("T"))
+    with pytest.raises(ProjectionBehind) as late:
+        await face.wait_for("orders", stream="order-1", revision=1, timeout=0.01)
+    assert late.value.is_stored
+    assert "not written" not in str(late.value)
 
 
 async def test_a_wait_in_vain_is_told_at_once(

@@ -84,6 +84,7 @@ def test_a_wait_that_took_too_long_says_how_far_it_is() -> None:
         "checkpoint": 4,
         "events_per_second": 50.0,
         "is_run": True,
+        "is_stored": True,
     }
     alone = too_late(LOG, standing(4)._replace(is_run=False), seconds=0, moved=0)
     assert "no worker runs it" in str(alone)

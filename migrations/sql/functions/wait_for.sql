@@ -1,7 +1,7 @@
 -- For psql and plain SQL clients: wait until a projection has applied everything up to a position.
 -- true: it has; false: not within the timeout. Raises at once where waiting is in vain: ST008 there
 -- is no such projection, ST009 it is paused or stopped, or the stream of the event at that position
--- is parked. Looks every 10 to 50 ms; the service's own
+-- is parked. A notice says so where the position was never written. Looks every 10 to 50 ms; the service's own
 -- waits are woken and hold no connection.
 CREATE FUNCTION eventstore.wait_for(
     projection text,
@@ -34,6 +34,9 @@ BEGIN
         END IF;
         PERFORM eventstore.check_projection_runs(wait_for.projection);
         IF clock_timestamp() >= _until THEN
+            IF NOT EXISTS (SELECT FROM eventstore.events AS e WHERE e.position >= wait_for.position) THEN
+                RAISE NOTICE 'position % is not written yet', wait_for.position;
+            END IF;
             RETURN false;
         END IF;
         PERFORM pg_sleep(_pause);

@@ -1,4 +1,5 @@
--- The same for one stream and revision. ST009 also where the stream is parked before it.
+-- The same for one stream and revision. ST009 also where the stream is parked before it. A notice says
+-- so where such a revision was never written.
 CREATE FUNCTION eventstore.wait_for(
     projection  text,
     stream_name text,
@@ -20,6 +21,11 @@ BEGIN
         PERFORM eventstore.check_projection_runs(wait_for.projection);
         PERFORM eventstore.check_not_parked(wait_for.projection, wait_for.stream_name, wait_for.revision);
         IF clock_timestamp() >= _until THEN
+            IF NOT EXISTS (SELECT FROM eventstore.events AS e
+                            WHERE e.stream_name = wait_for.stream_name AND e.revision = wait_for.revision)
+            THEN
+                RAISE NOTICE 'revision % of stream "%" is not written yet', wait_for.revision, wait_for.stream_name;
+            END IF;
             RETURN false;
         END IF;
         PERFORM pg_sleep(_pause);
