@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 import asyncpg
 
 from eventstore.core.definition import Definition
@@ -11,6 +14,8 @@ from eventstore.postgres.statements import statements
 from eventstore.projections.connection import FAILURES, Connection
 from eventstore.projections.fingerprint import fingerprint
 from eventstore.projections.tables import ReadTable
+
+logger: Final = logging.getLogger("eventstore.projections")
 
 
 async def register(connection: Connection, projection: Definition, *, schema: str) -> bool:
@@ -35,9 +40,10 @@ async def register(connection: Connection, projection: Definition, *, schema: st
                 projection.partitions,
             )
             if is_new:
-                serving: bool = await connection.fetchval(
-                    statements(schema)["projection_serves"], projection.name, projection.version
+                serves: int = await connection.fetchval(
+                    statements(schema)["projection_serves"], projection.name
                 )
+                serving = serves == projection.version
                 # So that every worker may change them, whoever it logs in as.
                 await connection.execute(f"SET LOCAL ROLE {schema}_worker")
                 for table in tables:
@@ -46,6 +52,14 @@ async def register(connection: Connection, projection: Definition, *, schema: st
                     name = table.physical_name(serving=serving)
                     await connection.execute(
                         f"GRANT SELECT ON {name} TO {schema}_reader, {schema}_writer"
+                    )
+                await connection.execute("RESET ROLE")  # others may follow in this transaction
+                if serves > projection.version:
+                    logger.warning(
+                        "%r is older than version %d, which serves, and is built anew beside it; "
+                        "if it was dropped, take it out of the App",
+                        projection,
+                        serves,
                     )
     except asyncpg.DuplicateTableError as error:
         raise InvalidInput(

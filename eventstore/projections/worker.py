@@ -58,8 +58,8 @@ class Worker:
     async def run(self) -> None:
         """Register the projections and run them.
 
-        Raises DefinitionChanged, InvalidInput, AccessDenied or Unavailable before any of them has
-        begun; later on it waits for a database that has gone away.
+        Raises DefinitionChanged, InvalidInput, AccessDenied or Unavailable before any of them is
+        known or has begun; later on it waits for a database that has gone away.
         """
         async with await self._pool() as pool:
             await self._register(pool)
@@ -99,7 +99,7 @@ class Worker:
 
     async def _register(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         try:
-            async with pool.acquire() as connection:
+            async with pool.acquire() as connection, connection.transaction():
                 for projection in self._projections:
                     await register(connection, projection, schema=self._store.schema)
         except FAILURES as error:

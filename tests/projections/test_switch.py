@@ -182,7 +182,7 @@ async def test_what_serves_is_neither_dropped_nor_emptied_and_what_is_unknown_is
 
 
 async def test_a_dropped_version_is_gone_and_its_runner_leaves_it_alone(
-    store: EventStore, dsn: str, connection: Pg
+    store: EventStore, dsn: str, connection: Pg, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with working(store, dsn, Counting(1).projection, Counting(2).projection):
         await reached(connection, 2, 0)
@@ -201,9 +201,11 @@ async def test_a_dropped_version_is_gone_and_its_runner_leaves_it_alone(
         assert await counts(connection) == {"order-1": 4}
         assert [status.version for status in await store.projections.all()] == [2]
     assert await names(connection) == ["order types", "orders"]
-    # A worker that starts with its definition builds it anew.
+    # A worker that starts with its definition builds it anew, and says so.
+    assert "older" not in caplog.text
     async with working(store, dsn, Counting(1).projection):
         await reached(connection, 1, 4)
+    assert "<Projection orders version 1> is older than version 2, which serves" in caplog.text
     assert await counts(connection, "orders__v1") == {"order-1": 4}
 
 

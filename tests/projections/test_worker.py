@@ -14,6 +14,7 @@ from tests.fix_database import Pg
 from tests.fix_psql import Login
 from tests.fix_waiting import DEADLINE, until
 from tests.projections.orders import Orders, counts, reached, working
+from tests.projections.test_kinds import by_statement
 
 pytestmark = pytest.mark.one_postgres
 
@@ -314,6 +315,32 @@ async def test_the_definition_that_a_worker_brings_must_be_the_known_one(
         other = Worker(store, [Orders(partitions=2).projection], dsn=dsn)
         with pytest.raises(DefinitionChanged, match="version 2"):
             await other.run()
+
+
+async def test_a_worker_that_is_refused_has_made_nothing_known(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    async with working(store, dsn, Orders().projection):
+        await reached(connection, 0)
+        new = by_statement()  # of another name, and in front
+        with pytest.raises(DefinitionChanged):
+            await Worker(store, [new, Orders(partitions=2).projection], dsn=dsn).run()
+        assert [one.projection for one in await store.projections.all()] == ["orders"]
+    assert await connection.fetchval("SELECT to_regclass('eventstore_read.totals')") is None
+
+
+async def test_several_new_projections_are_made_known_by_a_login_that_is_a_worker(
+    store: EventStore, dsn: str, connection: Pg, login: Login
+) -> None:
+    worker = login("eventstore_worker", dsn)
+    async with working(store, worker, by_statement(), Orders().projection):
+        await reached(connection, 0)
+        assert len(await store.projections.all()) == 2
+    owned = await connection.fetch(
+        "SELECT tablename FROM pg_tables"
+        " WHERE schemaname = 'eventstore_read' AND tableowner = 'eventstore_worker'"
+    )
+    assert sorted(row[0] for row in owned) == ["orders", "totals"]
 
 
 async def test_a_projection_goes_on_in_a_new_epoch_if_the_log_has_its_checkpoint(

@@ -45,7 +45,7 @@ SELECT eventstore.projection_stop_v1($1, $2, $3);
 SELECT eventstore.projection_checkpoint_v1($1, $2, $3, $4, $5);
 
 -- name: projection_serves
-SELECT v.serving FROM eventstore.projection_versions AS v WHERE v.projection = $1 AND v.version = $2;
+SELECT v.version FROM eventstore.projection_versions AS v WHERE v.projection = $1 AND v.serving;
 
 -- name: projection_retrying
 SELECT f.stream_name, f.position FROM eventstore.projection_failures AS f
