@@ -52,7 +52,8 @@ class Definition:
     An event that cannot be applied is kept from harming the others by `on_failure`: "park"
     (default) holds back that stream in this projection until it is retried, "stop" stops the
     projection, "skip" leaves the event out and records that. `deadline` (seconds, default 30) is
-    for a batch.
+    for a batch. Both may change under the same version: from the worker's next start on they are
+    for what fails then, and what is parked already stays so.
 
     Raises InvalidInput for a definition that does not fit together.
     """

@@ -72,6 +72,11 @@ def test_how_a_table_is_put_together_makes_no_difference() -> None:
     assert fingerprint(one) == fingerprint(other)
 
 
+def test_what_is_done_about_failures_makes_no_difference() -> None:
+    changed = made(column("a", sa.Text), on_failure="skip", deadline=1.0)
+    assert fingerprint(changed) == fingerprint(made(column("a", sa.Text)))
+
+
 def test_every_change_of_what_rows_depend_on_makes_one() -> None:
     changes = [
         made(column("a", sa.Text)),

@@ -184,6 +184,26 @@ async def test_an_event_that_ends_its_process_again_and_again_is_parked(
     assert "ended without a word" in row["error"]
 
 
+async def test_another_policy_is_for_what_fails_from_then_on_in_the_same_version(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    made = Orders()
+    made.broken = True
+    async with working(store, dsn, made.projection):
+        await store.append("order-1", [EventData("Fragile"), EventData("T")])
+        await reached(connection, 2)
+    made.projection.on_failure = "skip"
+    async with working(store, dsn, made.projection):
+        await store.append("order-2", [EventData("Fragile"), EventData("T")])
+        await store.append("order-1", EventData("T"))
+        await reached(connection, 5)
+    assert await counts(connection) == {"order-2": 1}
+    failed = await connection.fetch(
+        "SELECT stream_name, state FROM eventstore.projection_failures ORDER BY position"
+    )
+    assert [tuple(row) for row in failed] == [("order-1", "parked"), ("order-2", "skipped")]
+
+
 async def test_a_retry_that_ends_its_process_again_and_again_is_given_up(
     store: EventStore, dsn: str, connection: Pg
 ) -> None:
