@@ -25,7 +25,8 @@ CREATE TABLE eventstore.projection_partitions (
     partition    integer          NOT NULL CHECK (partition >= 0),
     checkpoint   bigint           NOT NULL DEFAULT 0 CHECK (checkpoint >= 0),
     epoch        integer          NOT NULL,
-    lease        bigint           NOT NULL DEFAULT 0,
+    -- No number comes again, also where a version is dropped and begun anew.
+    lease        bigint           NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
     owner        text,
     crashes      integer          NOT NULL DEFAULT 0,
     tried        bigint,

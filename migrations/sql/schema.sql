@@ -2515,7 +2515,7 @@ CREATE TABLE eventstore.projection_partitions (
     partition integer NOT NULL,
     checkpoint bigint DEFAULT 0 NOT NULL,
     epoch integer NOT NULL,
-    lease bigint DEFAULT 0 NOT NULL,
+    lease bigint DEFAULT ((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric))::bigint NOT NULL,
     owner text,
     crashes integer DEFAULT 0 NOT NULL,
     tried bigint,

@@ -225,8 +225,9 @@ async def test_two_spellings_of_a_key_are_one_row(store: EventStore, worker: Pg)
         return {"seen": 1 if row is None else row["seen"] + 1}
 
     await register(worker, projection, schema="eventstore")
-    await worker.execute("SELECT eventstore.projection_lease_v1('orders', 1, 'me', 60)")
-    writer = Writer(projection, schema="eventstore", place=Place(0, 1))
+    lease = "SELECT l.lease FROM eventstore.projection_lease_v1('orders', 1, 'me', 60) AS l"
+    place = Place(0, await worker.fetchval(lease))
+    writer = Writer(projection, schema="eventstore", place=place)
     keys = (("a", 7), ("b", "7"), ("c", " 7"), ("d", "x"), ("e", 8))
     events = await stored(store, *[(stream, {"key": key}) for stream, key in keys])
     [failure] = await writer.write(worker, Batch(0, 5, events))

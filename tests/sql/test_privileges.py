@@ -114,10 +114,12 @@ async def test_a_stranger_may_do_nothing(login: Login, dsn: str) -> None:
 RUN = (
     "SELECT eventstore.projection_register_v1('orders', 1, '{}', '{t}', 'f', 1)",
     "SELECT eventstore.projection_beat_v1('orders', 1, 'me', 60)",
-    "SELECT eventstore.projection_begin_v1('orders', 1, 0, 1, '{}')",
+    "SELECT eventstore.projection_begin_v1('orders', 1, 0, p.lease, '{}')"
+    " FROM eventstore.projection_partitions AS p",
     "SELECT eventstore.projection_fail_v1('orders', 1, 'a', 0, 1, 'parked', 'why')",
     "SELECT eventstore.projection_unpark_v1('orders', 1, 'a')",
-    "SELECT eventstore.projection_checkpoint_v1('orders', 1, 0, 1, 1)",
+    "SELECT eventstore.projection_checkpoint_v1('orders', 1, 0, p.lease, 1)"
+    " FROM eventstore.projection_partitions AS p",
     "SELECT eventstore.projection_stop_v1('orders', 1, 'why')",
     "SELECT eventstore.projection_release_v1('orders', 1, 'me')",
     "CREATE TABLE eventstore_read.t ()",

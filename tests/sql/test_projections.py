@@ -32,6 +32,13 @@ async def register(
         mark,
         partitions,
     )
+    if made:  # leases that can be told beforehand
+        await connection.execute(
+            "UPDATE eventstore.projection_partitions SET lease = 0"
+            " WHERE projection = $1 AND version = $2",
+            name,
+            version,
+        )
     return made
 
 
@@ -180,6 +187,20 @@ async def test_a_runner_whose_lease_was_taken_over_writes_nothing(connection: Pg
     assert (await lease(connection, "b"))[0] == (2, 0, False)
     with pytest.raises(asyncpg.PostgresError):
         await checkpoint(connection, 2, 8)  # never backwards
+
+
+async def test_a_runner_of_what_was_dropped_writes_nothing_into_what_is_begun_anew(
+    connection: Pg,
+) -> None:
+    made = "SELECT eventstore.projection_register_v1('orders', 1, '{}', '{t}', 'f', 1)"
+    await connection.execute(made)
+    [(late, _, _)] = (await lease(connection, "a", GONE)).values()
+    await connection.execute("SELECT eventstore.drop_projection('orders')")
+    await connection.execute(made)
+    assert set(await lease(connection, "b")) == {0}
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await begin(connection, late)
+    assert refused.value.sqlstate == "ST006"
 
 
 async def test_a_takeover_waits_for_a_batch_under_way(dsn: str, connection: Pg) -> None:
