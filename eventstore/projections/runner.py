@@ -133,14 +133,14 @@ class Runner:
 
     async def _run(self, intake: Intake) -> None:
         await self._leave_to_appends()
-        reading = asyncio.ensure_future(intake.next())
+        reading = asyncio.ensure_future(self._next(intake))
         try:
             while not self._stopping and not intake.closed:
                 while self._is_inline and not (await asyncio.wait([reading], timeout=LOOK))[0]:
                     await self._leave_to_appends()  # it may have been paused, or switched
                 batch = await reading
-                # The next batch is read while this one is written.
-                reading = asyncio.ensure_future(intake.next())
+                # The next batch is read, and prepared, while this one is written.
+                reading = asyncio.ensure_future(self._next(intake))
                 if batch.upto > self.checkpoint:
                     await self._write(batch)
                     await self._leave_to_appends()
@@ -151,6 +151,12 @@ class Runner:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+    async def _next(self, intake: Intake) -> Batch:
+        batch = await intake.next()
+        if not self._crashes:  # else a crash would stand beside an event of the batch before
+            await self._writer.prepare(batch)
+        return batch
 
     async def _write(self, batch: Batch) -> None:
         if batch.events and self._crashes >= CAUTIOUS:
