@@ -24,7 +24,7 @@ from eventstore.core.reads import (
     stream_scan,
 )
 from eventstore.core.streams import check_stream_name, listing_range
-from eventstore.postgres.connection import Connection
+from eventstore.postgres.connection import Connection, leave_as_it_is
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import refused_connection, translate
 from eventstore.postgres.schema import check_revision
@@ -37,10 +37,6 @@ _PATIENT: Final = frozenset({"projection_switch", "projection_compare"})
 tables."""
 OLDEST_MAJOR = 15
 """Oldest PostgreSQL that the schema works on."""
-
-
-async def _leave_as_it_is(_connection: object) -> None:
-    """No reset between uses of a connection: reads change nothing, so the round trip is saved."""
 
 
 class LogReader:
@@ -72,7 +68,7 @@ class LogReader:
                 max_size=self._max_connections,
                 timeout=10,
                 command_timeout=60,
-                reset=_leave_as_it_is,
+                reset=leave_as_it_is,
                 connection_class=Connection,
                 server_settings={"application_name": "eventstore"},
             )

@@ -8,13 +8,14 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from eventstore.core.errors import InvalidInput, LimitExceeded
 from eventstore.core.jsontext import encode_json
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.streams import category, check_text
+
+_decode: Final = json.JSONDecoder().raw_decode
 
 
 @dataclass(slots=True)
@@ -59,6 +60,21 @@ class _Columns(NamedTuple):
     recorded_at: datetime
 
 
+class _Decoded:
+    """A column of JSON as Python values: decoded once, without a lock, for many events are read."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+        self._column = f"{name}_json"
+
+    def __get__(self, event: Any, owner: type | None = None) -> Any:
+        if event is None:
+            return self
+        value, _ = _decode(getattr(event, self._column))
+        event.__dict__[self._name] = value  # found before this from now on
+        return value
+
+
 class RecordedEvent(_Columns):
     """An event of the log, in the order of the columns that every read selects.
 
@@ -66,16 +82,10 @@ class RecordedEvent(_Columns):
     it on first use. `recorded_at` is the server's time.
     """
 
-    @cached_property
-    def data(self) -> Any:
-        """The event's body as Python values."""
-        return json.loads(self.data_json)
-
-    @cached_property
-    def metadata(self) -> dict[str, Any]:
-        """The event's headers as Python values."""
-        decoded: dict[str, Any] = json.loads(self.metadata_json)
-        return decoded
+    data = _Decoded()
+    """The event's body as Python values."""
+    metadata = _Decoded()
+    """The event's headers as Python values."""
 
     @property
     def category(self) -> str:

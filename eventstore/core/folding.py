@@ -61,7 +61,10 @@ class Folded(NamedTuple):
 def plan(
     projection: Projection, events: Iterable[RecordedEvent], held: Container[str] = ()
 ) -> Plan:
-    """Tell which rows a batch of events will need, but for the streams that are held back."""
+    """Tell which rows a batch of events will need, but for the streams that are held back.
+
+    The events' data is decoded on the way: what is planned ahead is all but folded.
+    """
     steps: list[Step] = []
     keys: dict[str, dict[Key, None]] = {name: {} for name in projection.columns}
     for event in events:
@@ -69,6 +72,8 @@ def plan(
             continue
         try:
             visits = _visits(projection, event)
+            if visits:
+                _decode(event)
             for visit in visits:
                 keys[visit.fold.columns.table][visit.key] = None
                 for _, table, key in visit.lookups:
@@ -78,6 +83,14 @@ def plan(
         else:
             steps.append(Step(event, visits))
     return Plan(projection.on_failure, projection.columns, tuple(steps), keys)
+
+
+def _decode(event: RecordedEvent) -> None:
+    """Let data be there when a handler looks; what cannot be decoded fails then."""
+    try:  # noqa: SIM105 - contextlib.suppress takes longer than all else here
+        event.data  # noqa: B018 - kept by the event
+    except (ValueError, RecursionError):
+        pass
 
 
 def _visits(projection: Projection, event: RecordedEvent) -> tuple[Visit, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from eventstore.core.definition import Definition
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
-from eventstore.core.folding import Failure, fold, plan
+from eventstore.core.folding import Failure, Folded, Plan, fold, plan
 from eventstore.core.projection import Projection
 from eventstore.core.sql_projection import SqlProjection
 from eventstore.projections.batch import Batch
@@ -34,6 +35,8 @@ class Start(NamedTuple):
     """Positions that are left out."""
     inline: bool
     """Whether appends apply it themselves."""
+    clear: bool
+    """Whether no stream at all is held back, and no event left out."""
 
 
 class Effect(Protocol):
@@ -45,6 +48,9 @@ class Effect(Protocol):
         Raises RowFault if some event of the batch cannot be applied, but not which.
         """
         ...
+
+    async def prepare(self, batch: Batch) -> None:
+        """Do what can be done for a batch to come while another one is stored."""
 
     def close(self) -> None:
         """Let go of what it holds."""
@@ -61,25 +67,53 @@ def effect_of(definition: Definition, *, schema: str, partition: int) -> Effect:
 
 
 class FoldEffect:
-    """Rows of a batch loaded, folded in memory, and stored."""
+    """Rows of a batch loaded, folded in memory, and stored; meanwhile the next batch is planned."""
 
     def __init__(self, projection: Projection, *, schema: str) -> None:
         self._projection = projection
         self._rows = RowStore(read_tables(projection, schema=schema))
         self._thread = TimedThread(f"projection {projection.name}")
+        self._handling = asyncio.Lock()
+        self._may_prepare = False
+        self._prepared: tuple[Sequence[RecordedEvent], Plan] | None = None
 
     async def apply(self, connection: Connection, start: Start, batch: Batch) -> list[Failure]:
-        events = [event for event in batch.events or () if event.position not in start.skipped]
-        seconds = self._projection.deadline
-        planned = await self._run(seconds, lambda: plan(self._projection, events, start.held))
-        rows = await self._rows.load(connection, planned.keys, serving=start.serving)
-        folded = await self._run(seconds, lambda: fold(planned, rows))
-        await self._rows.store(connection, folded.rows, serving=start.serving)
+        async with self._handling:
+            planned = await self._planned(start, batch)
+            rows = await self._rows.load(connection, planned.keys, serving=start.serving)
+            folded: Folded = await self._run(lambda: fold(planned, rows))
+            self._may_prepare = start.clear and not folded.failures
+        try:
+            await self._rows.store(connection, folded.rows, serving=start.serving)
+        except BaseException:
+            self._may_prepare = False  # some event of it may be parked
+            raise
         return list(folded.failures)
 
-    async def _run(self, seconds: float, function: Callable[[], Any]) -> Any:
+    async def prepare(self, batch: Batch) -> None:
+        """Plan a batch, once the one before is folded.
+
+        Not if any stream is held back, so that no key is asked for of an event that is: it may be
+        the one that ends the process. A key that takes too long is met again, and told, in `apply`.
+        """
+        async with self._handling:
+            if self._may_prepare and (events := batch.events):
+                with contextlib.suppress(RowFault):
+                    planned = await self._run(lambda: plan(self._projection, events))
+                    self._prepared = events, planned
+
+    async def _planned(self, start: Start, batch: Batch) -> Plan:
+        events, prepared = batch.events or (), self._prepared
+        if start.skipped:
+            events = [event for event in events if event.position not in start.skipped]
+        if prepared is not None and prepared[0] is events and not start.held:
+            return prepared[1]
+        planned: Plan = await self._run(lambda: plan(self._projection, events, start.held))
+        return planned
+
+    async def _run(self, function: Callable[[], Any]) -> Any:
         try:
-            return await self._thread.run(seconds, function)
+            return await self._thread.run(self._projection.deadline, function)
         except (DeadlineExceeded, HandlerExit) as error:
             raise RowFault(error) from error
 
@@ -129,6 +163,9 @@ class ExecuteEffect:
                 return DeadlineExceeded(f"it took more than {seconds:g} s")
             return error
         return None
+
+    async def prepare(self, batch: Batch) -> None:
+        """Nothing can be."""
 
     def close(self) -> None:
         """Nothing is held."""
@@ -185,6 +222,9 @@ class SqlEffect:
             seconds = self._projection.deadline
             raise RowFault(DeadlineExceeded(f"it took more than {seconds:g} s")) from None
         return []
+
+    async def prepare(self, batch: Batch) -> None:
+        """Nothing can be."""
 
     def close(self) -> None:
         """Nothing is held."""

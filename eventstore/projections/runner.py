@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -15,13 +15,12 @@ import asyncpg
 from eventstore.core.backoff import delays
 from eventstore.core.definition import Definition
 from eventstore.core.errors import HistoryRewound, Unavailable
-from eventstore.core.events import RecordedEvent
-from eventstore.core.query import EventQuery
 from eventstore.core.sql_projection import SqlProjection
 from eventstore.projections.batch import Batch
 from eventstore.projections.connection import FAILURES, Connection
 from eventstore.projections.faults import RowFault
 from eventstore.projections.intake import Intake, intake_of
+from eventstore.projections.retrying import MOST_TRIES, Crashed, Retries
 from eventstore.projections.writer import LeaseLost, Stopped, Writer
 from eventstore.store import EventStore
 
@@ -29,11 +28,6 @@ logger: Final = logging.getLogger("eventstore.projections")
 
 CAUTIOUS: Final = 3
 """Crashes at one checkpoint after which events are tried one by one, to find which one it is."""
-MOST_TRIES: Final = 3
-"""How often an event, or a parked stream, is tried that seems to end its process."""
-HELD_PAGE: Final = 500
-"""Events of a parked stream that are tried again in one transaction."""
-
 NEAR: Final = 1_000
 """Events behind the head from which on appends may wait for an inline projection to come there."""
 REPORT: Final = 10.0
@@ -42,13 +36,6 @@ LOOK: Final = 1.0
 """Seconds between looks at whether appends still apply an inline projection."""
 
 T = TypeVar("T")
-
-
-class Crashed(Exception):
-    """Handling an event has ended the process, again and again."""
-
-    def __init__(self) -> None:
-        super().__init__(f"{MOST_TRIES} workers ended without a word while they tried this event")
 
 
 class _Stopping(Exception):
@@ -85,7 +72,7 @@ class Runner:
         self._on_moved = on_moved
         self._is_inline = isinstance(writer.projection, SqlProjection) and writer.projection.inline
         self._stopped = asyncio.Event()
-        self._to_retry: dict[str, int] = {}
+        self._retries = Retries(store, writer, self._persistently, on_moved)
         self._reported = (time.monotonic(), checkpoint)
 
     @property
@@ -98,7 +85,7 @@ class Runner:
 
     def retry(self, stream_name: str, position: int) -> None:
         """Try a parked stream again, from the event at this position, after the present batch."""
-        self._to_retry[stream_name] = position
+        self._retries.ask(stream_name, position)
 
     async def run(self) -> None:
         """Run. Ends quietly when stopped, fenced off, where the policy says stop, or while the log
@@ -113,7 +100,7 @@ class Runner:
                 self.place.partition,
                 after=self.checkpoint,
                 epoch=self._epoch,
-                interrupted=lambda: self._stopping or bool(self._to_retry),
+                interrupted=lambda: self._stopping or bool(self._retries),
             )
             async with intake:
                 await self._run(intake)
@@ -133,24 +120,30 @@ class Runner:
 
     async def _run(self, intake: Intake) -> None:
         await self._leave_to_appends()
-        reading = asyncio.ensure_future(intake.next())
+        reading = asyncio.ensure_future(self._next(intake))
         try:
             while not self._stopping and not intake.closed:
                 while self._is_inline and not (await asyncio.wait([reading], timeout=LOOK))[0]:
                     await self._leave_to_appends()  # it may have been paused, or switched
                 batch = await reading
-                # The next batch is read while this one is written.
-                reading = asyncio.ensure_future(intake.next())
+                # The next batch is read, and prepared, while this one is written.
+                reading = asyncio.ensure_future(self._next(intake))
                 if batch.upto > self.checkpoint:
                     await self._write(batch)
                     await self._leave_to_appends()
                     if self._writer.is_inline:
                         await self._rest()
-                while self._to_retry and not self._stopping:
-                    await self._retry(*self._to_retry.popitem())
+                while self._retries and not self._stopping:
+                    await self._retries.one(self.checkpoint)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+    async def _next(self, intake: Intake) -> Batch:
+        batch = await intake.next()
+        if not self._crashes:  # else a crash would stand beside an event of the batch before
+            await self._writer.prepare(batch)
+        return batch
 
     async def _write(self, batch: Batch) -> None:
         if batch.events and self._crashes >= CAUTIOUS:
@@ -219,40 +212,6 @@ class Runner:
 
             await self._persistently(attempt)
 
-    async def _retry(self, stream_name: str, position: int) -> None:
-        """Go on in a stream from the event that failed, up to the checkpoint.
-
-        After a crash event by event, so that the next one stands beside the event that causes it.
-        """
-        held = EventQuery(streams=[stream_name])
-        scan = self._store.read(held, after=position - 1, before=self.checkpoint + 1)
-        tries = await self._count_retry(stream_name)
-        page = HELD_PAGE if tries <= 1 else 1
-        chunks = _chunks(scan, self._projection.query, stream_name, page)
-        async with contextlib.aclosing(chunks):
-            async for batch in chunks:
-
-                async def attempt(
-                    connection: Connection, batch: Batch = batch, tries: int = tries
-                ) -> bool:
-                    if tries > MOST_TRIES and batch.events:
-                        await self._writer.refuse_retried(
-                            connection, batch, self.checkpoint, Crashed()
-                        )
-                        return True
-                    return bool(await self._writer.retry(connection, batch, self.checkpoint))
-
-                failed = await self._persistently(attempt)
-                self._on_moved(self.checkpoint)
-                if batch.then is None or (failed and self._projection.on_failure != "skip"):
-                    return
-                tries = await self._count_retry(stream_name)
-
-    async def _count_retry(self, stream_name: str) -> int:
-        return await self._persistently(
-            lambda connection: self._writer.count_retry(connection, stream_name)
-        )
-
     async def _persistently(self, act: Callable[[Connection], Awaitable[T]]) -> T:
         """Do something on a connection, again until what passes has passed."""
         waits = delays()
@@ -274,24 +233,3 @@ class Runner:
         reason = f"{type(cause).__name__}: {cause}"
         with contextlib.suppress(LeaseLost, _Stopping):
             await self._persistently(lambda connection: self._writer.stop(connection, reason))
-
-
-async def _chunks(
-    events: AsyncIterator[RecordedEvent], query: EventQuery, stream_name: str, page: int
-) -> AsyncGenerator[Batch, None]:
-    """Give a stream's events that the query means in batches, the last one with none to come."""
-    chunk: list[RecordedEvent] = []
-
-    def batch(then: RecordedEvent | None) -> Batch:
-        after = chunk[0].position - 1 if chunk else 0
-        upto = chunk[-1].position if chunk else 0
-        return Batch(after, upto, chunk, stream_name, then)
-
-    async for event in events:
-        if not query.matches(event):
-            continue
-        if len(chunk) == page:
-            yield batch(event)
-            chunk = []
-        chunk.append(event)
-    yield batch(None)

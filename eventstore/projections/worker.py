@@ -14,8 +14,9 @@ from typing import Any, Final
 import asyncpg
 
 from eventstore.core.definition import Definition
+from eventstore.core.projection import Projection
 from eventstore.core.streams import partition_of
-from eventstore.postgres.connection import Connection
+from eventstore.postgres.connection import Connection, leave_as_it_is
 from eventstore.postgres.errors import refused_connection
 from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.statements import statements
@@ -81,12 +82,15 @@ class Worker:
                 await notifier.close()
 
     async def _pool(self) -> asyncpg.Pool[asyncpg.Record]:
+        # Handlers that are given a connection may leave settings on it.
+        executing = any(isinstance(p, Projection) and p.is_executed for p in self._projections)
         return await asyncpg.create_pool(
             self._dsn,
             min_size=0,
             max_size=sum(projection.partitions for projection in self._projections) + 2,
             connection_class=Connection,
             init=read_json_as_values,
+            reset=None if executing else leave_as_it_is,
             server_settings={
                 "application_name": "eventstore worker",
                 # Where no other worker is there to end a batch that stands still.

@@ -61,6 +61,13 @@ class Writer:
         """Let go of what runs the handlers."""
         self._effect.close()
 
+    async def prepare(self, batch: Batch) -> None:
+        """Do ahead, while another batch is written, what of this one's needs no transaction.
+
+        It runs code of the projection: not to be called for an event that may end the process.
+        """
+        await self._effect.prepare(batch)
+
     async def write(self, connection: Connection, batch: Batch) -> list[Failure]:
         """Apply a batch, and what failed of it as the policy says.
 
@@ -195,7 +202,7 @@ class Writer:
             self._sql["projection_begin"], *self._who, *self.place, streams
         )
         assert row is not None  # noqa: S101 - the function gives one row or raises
-        return Start(row[0], row[1], frozenset(row[2]), frozenset(row[3]), row[4])
+        return Start(row[0], row[1], frozenset(row[2]), frozenset(row[3]), row[4], row[5])
 
     async def _apply(
         self, connection: Connection, start: Start, batch: Batch, refused: Exception | None

@@ -1020,7 +1020,7 @@ COMMENT ON FUNCTION eventstore.projection_beat_v1(_projection text, _version int
 -- Name: projection_begin_v1(text, integer, integer, bigint, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
-CREATE FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) RETURNS TABLE(checkpoint bigint, serving boolean, held text[], skipped bigint[], inline boolean)
+CREATE FUNCTION eventstore.projection_begin_v1(_projection text, _version integer, _partition integer, _lease bigint, _streams text[]) RETURNS TABLE(checkpoint bigint, serving boolean, held text[], skipped bigint[], inline boolean, clear boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1036,12 +1036,15 @@ BEGIN
     END IF;
     SELECT v.serving, v.inline INTO serving, inline FROM eventstore.projection_versions AS v
      WHERE v.projection = _projection AND v.version = _version;
+    clear := NOT EXISTS (SELECT FROM eventstore.projection_failures AS f
+                          WHERE f.projection = _projection AND f.version = _version
+                            AND (f.state IN ('parked', 'retrying') OR f.state = 'skipped' AND f.position > checkpoint));
     held := ARRAY(SELECT f.stream_name FROM eventstore.projection_failures AS f
-                   WHERE f.projection = _projection AND f.version = _version
+                   WHERE NOT clear AND f.projection = _projection AND f.version = _version
                      AND (_streams IS NULL OR f.stream_name = ANY (_streams))
                      AND f.state IN ('parked', 'retrying'));
     skipped := ARRAY(SELECT f.position FROM eventstore.projection_failures AS f
-                      WHERE f.projection = _projection AND f.version = _version
+                      WHERE NOT clear AND f.projection = _projection AND f.version = _version
                         AND f.position > checkpoint AND f.state = 'skipped');
     RETURN NEXT;
 END $$;

@@ -293,6 +293,24 @@ async def test_a_handler_that_goes_on_after_an_error_is_to_blame(
     assert await failures(connection) == [(1, "parked")]
 
 
+async def test_what_a_handler_sets_on_its_connection_is_gone_with_the_batch(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    projection = Projection("totals", tables=[totals])
+    found: list[str] = []
+
+    @projection.execute()
+    async def handler(connection: Connection, event: RecordedEvent, name: Any) -> None:
+        found.append(await connection.fetchval("SHOW lock_timeout"))
+        await connection.execute("SET lock_timeout = '7s'")
+
+    async with working(store, dsn, projection):
+        for position in range(1, 6):  # a pool of three
+            await store.append("order-1", placed("ann", "1"))
+            await reached(connection, position)
+    assert found == ["0"] * 5
+
+
 @pytest.mark.parametrize("is_retried", [True, False])
 async def test_a_line_that_breaks_again_and_again_is_no_crash(
     store: EventStore, dsn: str, connection: Pg, is_retried: bool, monkeypatch: pytest.MonkeyPatch

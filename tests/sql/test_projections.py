@@ -182,7 +182,7 @@ async def test_a_runner_whose_lease_was_taken_over_writes_nothing(connection: Pg
         with pytest.raises(asyncpg.PostgresError) as refused:
             await late
         assert refused.value.sqlstate == "ST006"
-    assert await begin(connection, 2) == (5, True, [], [], False)
+    assert await begin(connection, 2) == (5, True, [], [], False, True)
     await checkpoint(connection, 2, 9)
     assert (await lease(connection, "b"))[0] == (2, 0, False)
     with pytest.raises(asyncpg.PostgresError):
@@ -310,7 +310,14 @@ async def test_parked_streams_are_held_retried_and_skipped(
     await lease(connection, "a")
     await store.append("order-1", [EventData("T")] * 3)
     await fail(connection, "order-1", 1, 2, "parked")
-    assert await begin(connection, 1, "order-1", "order-2") == (0, True, ["order-1"], [], False)
+    assert await begin(connection, 1, "order-1", "order-2") == (
+        0,
+        True,
+        ["order-1"],
+        [],
+        False,
+        False,
+    )
     assert await connection.fetchval("SELECT eventstore.retry_parked('orders', 'order-2')") == 0
     assert await connection.fetchval("SELECT eventstore.retry_parked('orders')") == 1
     await fail(connection, "order-1", 1, 2, "parked")
@@ -324,8 +331,10 @@ async def test_parked_streams_are_held_retried_and_skipped(
     assert (await begin(connection, 1, "order-1"))[2] == ["order-1"]
     assert await connection.fetchval(skipped) is None
     await connection.execute("SELECT eventstore.projection_unpark_v1('orders', 1, 'order-1')")
-    assert (await begin(connection, 1, "order-1"))[2] == []
+    assert await begin(connection, 1, "order-1") == (0, True, [], [2], False, False)
     assert await failures(connection) == [("order-1", 1, 2, "skipped", 2)]
+    await checkpoint(connection, 1, 2)
+    assert await begin(connection, 1, "order-1") == (2, True, [], [], False, True)
 
 
 async def test_a_stream_is_not_skipped_while_a_batch_is_under_way(

@@ -199,6 +199,22 @@ def test_streams_that_are_held_back_are_not_planned() -> None:
     assert [step.event.stream_name for step in planned.steps] == ["order-2"]
 
 
+def test_data_that_python_cannot_read_fails_only_where_a_handler_looks() -> None:
+    projection = Projection("orders", tables=[orders_table])
+
+    @projection.fold(orders_table, key=lambda event: event.stream_name)
+    def order(_: Row | None, event: RecordedEvent) -> Row:
+        return {"status": event.data["status"] if event.event_type == "Look" else "seen"}
+
+    unreadable = [
+        event(stream, kind)._replace(data_json="9" * 5_000)
+        for stream, kind in (("a", "T"), ("b", "Look"))
+    ]
+    folded = fold(plan(projection, unreadable), {"orders": {("a",): None, ("b",): None}})
+    assert list(folded.rows["orders"]) == [("a",)]
+    assert [failure.event.stream_name for failure in folded.failures] == ["b"]
+
+
 @examples(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from(["Placed", "Paid", "Broken"])),

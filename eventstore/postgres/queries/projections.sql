@@ -9,7 +9,8 @@ SELECT l.partition, l.lease, l.checkpoint, l.epoch, l.crashes, l.surplus
 SELECT eventstore.projection_release_v1($1, $2, $3, $4);
 
 -- name: projection_begin
-SELECT b.checkpoint, b.serving, b.held, b.skipped, b.inline FROM eventstore.projection_begin_v1($1, $2, $3, $4, $5) AS b;
+SELECT b.checkpoint, b.serving, b.held, b.skipped, b.inline, b.clear
+  FROM eventstore.projection_begin_v1($1, $2, $3, $4, $5) AS b;
 
 -- name: hold_appends
 SELECT eventstore.hold_appends_v1();
