@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import asyncpg
 import pytest
@@ -51,7 +52,7 @@ async def test_a_group_is_made_once_and_keeps_its_query(connection: Pg) -> None:
     ids=str,
 )
 async def test_a_group_that_cannot_be_is_refused(
-    connection: Pg, options: dict[str, object], problem: str
+    connection: Pg, options: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(asyncpg.PostgresError, match=problem):
         await create(connection, **options)
