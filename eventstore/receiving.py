@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from eventstore.core.delivery import Delivery, Idle, check_most, received
-from eventstore.core.errors import Unavailable
+from eventstore.core.delivery import Delivery, Idle, check_most, leases_of, received
+from eventstore.core.errors import EventStoreError, Unavailable
 from eventstore.core.query import EventQuery
 from eventstore.feed import Feed, Follower
 from eventstore.progress import Fetch
@@ -110,7 +110,20 @@ class Receiver:
     async def _look(self, name: str, most: int, member: str) -> tuple[list[Delivery], Idle]:
         if self._closing:
             raise Unavailable("the store is being closed")
-        return received(await self._fetch("consumer_receive", name, most, member))
+        asking = asyncio.ensure_future(self._fetch("consumer_receive", name, most, member))
+        try:
+            return received(await asyncio.shield(asking))
+        except asyncio.CancelledError:
+            await self._give_back(name, asking)
+            raise
+
+    async def _give_back(self, name: str, asking: asyncio.Future[list[Any]]) -> None:
+        """Release what comes although nobody is there any more to handle it."""
+        with contextlib.suppress(EventStoreError):  # their leases end anyway
+            deliveries, _ = received(await asking)
+            if deliveries:
+                positions, leases = leases_of(deliveries)
+                await self._fetch("consumer_nack", name, positions, leases, "release", None, None)
 
     async def _query(self, name: str) -> EventQuery | None:
         rows = await self._fetch("consumer_query", name)

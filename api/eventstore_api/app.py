@@ -15,7 +15,7 @@ from eventstore import EventStore, EventStoreError
 from eventstore_api.description import describe
 from eventstore_api.dispatch import Dispatcher
 from eventstore_api.problems import HttpError, problem
-from eventstore_api.routes import listing, operations, projections, tables, versions
+from eventstore_api.routes import consumers, listing, operations, projections, tables, versions
 from eventstore_api.routes.append import AppendRoutes
 from eventstore_api.routes.read import ReadRoutes
 
@@ -56,7 +56,13 @@ def make_api(store: EventStore, *, manage: bool = True) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.store = lambda: store
-    for router in (listing.router, projections.router, versions.router, operations.router):
+    for router in (
+        listing.router,
+        projections.router,
+        versions.router,
+        consumers.router,
+        operations.router,
+    ):
         app.include_router(router, dependencies=[Depends(listing.known_parameters)])
     app.include_router(tables.router)
     app.add_exception_handler(EventStoreError, _event_store_error)

@@ -37,7 +37,7 @@ def create(group: ConsumerGroup) -> Question[bool]:
         args=(group.name, query, start, *settings, list(group.after)),
         of_rows=lambda rows: bool(rows[0][0]),
         method="PUT",
-        path=_path(group.name),
+        path=group_path(group.name),
         body={
             "query": json.loads(query),
             "start": group.start,
@@ -64,7 +64,7 @@ def delete(name: str) -> Question[None]:
         args=(name,),
         of_rows=of_rows,
         method="DELETE",
-        path=_path(name),
+        path=group_path(name),
         of_body=lambda _: None,
     )
 
@@ -92,7 +92,7 @@ def status(name: str) -> Question[GroupStatus]:
         statement="consumer_statuses",
         args=(name,),
         of_rows=of_rows,
-        path=_path(name),
+        path=group_path(name),
         of_body=_status,
     )
 
@@ -105,7 +105,7 @@ def ack(name: str, deliveries: Iterable[Delivery | str]) -> Question[Settled]:
         args=(name, positions, leases),
         of_rows=_settled_of_rows,
         method="POST",
-        path=f"{_path(name)}/ack",
+        path=f"{group_path(name)}/ack",
         body={"deliveries": _ids(positions, leases)},
         of_body=_settled,
     )
@@ -126,7 +126,7 @@ def nack(
         args=(name, positions, leases, action, delay, reason),
         of_rows=_settled_of_rows,
         method="POST",
-        path=f"{_path(name)}/nack",
+        path=f"{group_path(name)}/nack",
         body={
             "deliveries": _ids(positions, leases),
             "action": action,
@@ -151,7 +151,7 @@ def parked(name: str, limit: int) -> Question[list[ParkedDelivery]]:
         statement="consumer_parked",
         args=(name, limit),
         of_rows=of_rows,
-        path=f"{_path(name)}/parked",
+        path=f"{group_path(name)}/parked",
         params={"limit": str(limit)},
         of_body=lambda body: list(map(_parked, body["parked"])),
     )
@@ -185,7 +185,7 @@ def _of_parked(
         args=(name, stream_name, positions),
         of_rows=lambda rows: int(rows[0][0]),
         method="POST",
-        path=f"{_path(name)}/parked/{verb}",
+        path=f"{group_path(name)}/parked/{verb}",
         body=body,
         of_body=lambda answer: int(answer[told]),
     )
@@ -196,7 +196,8 @@ def no_group(name: str) -> NotFound:
     return NotFound(f'there is no consumer group "{name}"')
 
 
-def _path(name: str) -> str:
+def group_path(name: str) -> str:
+    """Give the path of a group. Raises NotFound for what no group can be called."""
     if not is_projection_name(name):
         raise no_group(name)
     return f"/consumers/{path_segment(name)}"
