@@ -14,18 +14,19 @@ MOST: Final = 1 << 18
 """Bytes of a body, unless a route says otherwise."""
 
 
-async def small_body(request: Request, *, needed: bool = True) -> bytes:
+async def small_body(request: Request, *, needed: bool = True, most: int = MOST) -> bytes:
     """Give a small JSON body. Raises 413 and 415. One that is not `needed` may be left out."""
+    headers = Headers(request.scope["headers"])
+    if not needed and headers.get(b"content-type") is None:
+        headers = Headers([(b"content-type", JSON.encode())])
+    if (kind := media_type(headers)) != JSON:
+        raise HttpError("unsupported-media-type", f"the body is {JSON}: {kind[:60]}")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST:
-            raise LimitExceeded(f"a request body is at most {MOST} bytes here")
-    if not body and not needed:
-        return b"{}"
-    if (kind := media_type(Headers(request.scope["headers"]))) != JSON:
-        raise HttpError("unsupported-media-type", f"the body is {JSON}: {kind[:60]}")
-    return bytes(body)
+        if len(body) > most:
+            raise LimitExceeded(f"a request body is at most {most} bytes here")
+    return bytes(body) or (b"" if needed else b"{}")
 
 
 def takes(model: str, *, needed: bool = True) -> dict[str, Any]:

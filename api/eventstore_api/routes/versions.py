@@ -19,6 +19,7 @@ from eventstore_api.wire import encode as to_json
 router = APIRouter(tags=["projections"], dependencies=[Depends(accepts_json)])
 SWITCH_WAIT: Final = 10
 """Seconds that a switch waits for a version to come near, unless Prefer says otherwise."""
+_MOST_BODY: Final = 10_000
 _LAST: Final = 2**31 - 1
 _Number = Annotated[int, msgspec.Meta(ge=1, le=_LAST)]
 
@@ -57,7 +58,7 @@ def _reply(body: object, status: int = 200) -> Response:
     summary="Let a version that does not serve begin anew with the first event",
 )
 async def rebuild(projection: Name, request: Request, store: Store) -> Response:
-    version = decoded(_rebuild, await small_body(request)).version
+    version = decoded(_rebuild, await small_body(request, most=_MOST_BODY)).version
     await store.projections.rebuild(projection, version)
     return _reply({"projection": projection, "version": version, "checkpoint": 0}, 202)
 
@@ -71,7 +72,7 @@ async def rebuild(projection: Name, request: Request, store: Store) -> Response:
 async def switch(projection: Name, request: Request, store: Store) -> Response:
     headers = Headers(request.scope["headers"])
     wait = SWITCH_WAIT if headers.get(b"prefer") is None else check_prefer(headers)
-    asked = decoded(_switch, await small_body(request))
+    asked = decoded(_switch, await small_body(request, most=_MOST_BODY))
     before = await store.projections.switch(
         projection, asked.version, even_if_behind=asked.even_if_behind, timeout=wait
     )
