@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final, Generic, Self, TypeVar
 
 from eventstore.consumers import ConsumerCatalog, SyncConsumerCatalog, this_process
 from eventstore.core.backoff import delays
-from eventstore.core.delivery import Action, Delivery, check_most
+from eventstore.core.delivery import Action, Delivery, Settled, check_most
 from eventstore.core.errors import EventStoreError, Unavailable
 from eventstore.core.events import RecordedEvent
 
@@ -18,6 +18,8 @@ logger: Final = logging.getLogger("eventstore.member")
 
 WAIT: Final = 20.0
 """Seconds for which one receive waits; a member goes on to ask."""
+SETTLE: Final = 15.0
+"""Seconds for which settling a delivery is tried again, while the store cannot be reached."""
 
 G = TypeVar("G", ConsumerCatalog, SyncConsumerCatalog)
 
@@ -54,17 +56,32 @@ class MemberDelivery(_Held[ConsumerCatalog]):
     """A delivery in a member's loop. Settle it before its lease ends."""
 
     async def ack(self) -> bool:
-        """Say that it is done. False: it was not this member's any more, and is delivered again."""
-        self._held.pop(self.id, None)
-        settled = await self._store.ack(self._name, [self.id])
-        return not settled.lost
+        """Say that it is done. False: it was not this member's any more, and is delivered again.
+
+        Tried again for 15 s while the store cannot be reached; then raises Unavailable.
+        """
+        return await self._settle(lambda: self._store.ack(self._name, [self.id]))
 
     async def nack(
         self, action: Action = "retry", *, delay: float | None = None, reason: str | None = None
     ) -> bool:
         """Say that it is not done, and what becomes of it: see ConsumerCatalog.nack."""
+        return await self._settle(
+            lambda: self._store.nack(self._name, [self.id], action, delay=delay, reason=reason)
+        )
+
+    async def _settle(self, ask: Callable[[], Awaitable[Settled]]) -> bool:
+        deadline = time.monotonic() + SETTLE
+        for pause in delays():
+            try:
+                settled = await ask()
+            except Unavailable:
+                if time.monotonic() + pause >= deadline:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                break
         self._held.pop(self.id, None)
-        settled = await self._store.nack(self._name, [self.id], action, delay=delay, reason=reason)
         return not settled.lost
 
 
@@ -117,15 +134,28 @@ class SyncMemberDelivery(_Held[SyncConsumerCatalog]):
 
     def ack(self) -> bool:
         """See MemberDelivery.ack."""
-        self._held.pop(self.id, None)
-        return not self._store.ack(self._name, [self.id]).lost
+        return self._settle(lambda: self._store.ack(self._name, [self.id]))
 
     def nack(
         self, action: Action = "retry", *, delay: float | None = None, reason: str | None = None
     ) -> bool:
         """See MemberDelivery.nack."""
+        return self._settle(
+            lambda: self._store.nack(self._name, [self.id], action, delay=delay, reason=reason)
+        )
+
+    def _settle(self, ask: Callable[[], Settled]) -> bool:
+        deadline = time.monotonic() + SETTLE
+        for pause in delays():
+            try:
+                settled = ask()
+            except Unavailable:
+                if time.monotonic() + pause >= deadline:
+                    raise
+                time.sleep(pause)
+            else:
+                break
         self._held.pop(self.id, None)
-        settled = self._store.nack(self._name, [self.id], action, delay=delay, reason=reason)
         return not settled.lost
 
 
