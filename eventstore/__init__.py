@@ -2,11 +2,20 @@
 
 from eventstore.app import App
 from eventstore.catalog import ProjectionCatalog
+from eventstore.consumers import ConsumerCatalog
 from eventstore.core.append import Append, Appended
 from eventstore.core.catalog import ParkedStream, ProjectionStatus, TableComparison
+from eventstore.core.delivery import (
+    ConsumerGroup,
+    Delivery,
+    GroupStatus,
+    ParkedDelivery,
+    Settled,
+)
 from eventstore.core.errors import (
     AppendRefused,
     ConditionFailed,
+    ConsumerRefused,
     DefinitionChanged,
     DuplicateEventId,
     EventStoreError,
@@ -31,6 +40,7 @@ from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
 from eventstore.core.sql_projection import SqlProjection
 from eventstore.feed import Follower
+from eventstore.member import Member
 from eventstore.store import EventStore
 
 __all__ = [
@@ -43,7 +53,11 @@ __all__ = [
     "AppendRefused",
     "Appended",
     "ConditionFailed",
+    "ConsumerCatalog",
+    "ConsumerGroup",
+    "ConsumerRefused",
     "DefinitionChanged",
+    "Delivery",
     "DuplicateEventId",
     "EventData",
     "EventQuery",
@@ -51,12 +65,15 @@ __all__ = [
     "EventStoreError",
     "ExpectedRevision",
     "Follower",
+    "GroupStatus",
     "HistoryRewound",
     "InvalidInput",
     "LimitExceeded",
     "Limits",
+    "Member",
     "NotFound",
     "OutcomeUnknown",
+    "ParkedDelivery",
     "ParkedStream",
     "Projection",
     "ProjectionBehind",
@@ -67,6 +84,7 @@ __all__ = [
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",
+    "Settled",
     "SqlProjection",
     "StreamParked",
     "TableComparison",

@@ -11,6 +11,7 @@ import asyncpg
 from eventstore.appender import LANES, Appender
 from eventstore.applied import with_applied
 from eventstore.catalog import ProjectionCatalog
+from eventstore.consumers import BATCH, ConsumerCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.catalog import Question
@@ -21,6 +22,7 @@ from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.feed import PAGE, Feed, Follower
+from eventstore.member import Member
 from eventstore.postgres.errors import not_notified, translate
 from eventstore.postgres.lane import Lane
 from eventstore.postgres.listener import Listener
@@ -29,6 +31,7 @@ from eventstore.postgres.readtables import table_steps
 from eventstore.postgres.schema import DEFAULT_SCHEMA
 from eventstore.progress import Progress, progress_channel
 from eventstore.reader import LogReader
+from eventstore.receiving import Receiver
 from eventstore.requests import request_encoded, request_many, request_one
 
 T = TypeVar("T")
@@ -58,6 +61,7 @@ class EventStore(LogReader):
         self._feed: Feed | None = None
         self._progress: Progress | None = None
         self._listener: Listener | None = None
+        self._receiver = Receiver(self._fetch, self.start_following)
 
     async def open(self) -> None:
         """Connect and compare the schema's revision. Raises SchemaMismatch or Unavailable."""
@@ -69,6 +73,7 @@ class EventStore(LogReader):
 
     async def close(self) -> None:
         """End who follows, store what waits, close every connection. Safe to call again."""
+        self._receiver.close()
         if self._feed is not None:
             await self._feed.close()
         if self._progress is not None:
@@ -243,7 +248,12 @@ class EventStore(LogReader):
         if self._feed is None:
             feed = Feed(self, live=lambda: not listener.trouble)
             progress = Progress(self._fetch, live=lambda: not listener.trouble)
-            channels = {self.schema: feed.wake, progress_channel(self.schema): progress.wake}
+
+            def progressed() -> None:
+                progress.wake()
+                self._receiver.progressed()
+
+            channels = {self.schema: feed.wake, progress_channel(self.schema): progressed}
             listener = Listener(self._dsn, channels, notify=self._notify)
             feed.start()
             listener.start()
@@ -254,6 +264,19 @@ class EventStore(LogReader):
     def projections(self) -> ProjectionCatalog:
         """What projections there are, how far they are, and what operators can do about it."""
         return ProjectionCatalog(self._ask, self._look)
+
+    @property
+    def consumers(self) -> ConsumerCatalog:
+        """Consumer groups: made, received from, settled, and what operators can do about them."""
+        return ConsumerCatalog(self._ask, self._receiver.receive, self._receiver.wake)
+
+    def consume(self, name: str, max: int = BATCH, *, member: str | None = None) -> Member:
+        """Be a member of a group: `async with store.consume("emails") as deliveries`.
+
+        Receives `max` deliveries at once; they have to be settled within the group's lease.
+        `member` is what it is called in the group's status (default: the machine and process).
+        """
+        return Member(self.consumers, name, max, member)
 
     async def _ask(self, question: Question[T]) -> T:
         return question.of_rows(await self._fetch(question.statement, *question.args))

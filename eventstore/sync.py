@@ -13,9 +13,11 @@ import psycopg
 
 from eventstore.applied import sync_with_applied
 from eventstore.catalog import SyncProjectionCatalog
+from eventstore.consumers import BATCH, SyncConsumerCatalog
 from eventstore.core.append import Append, Appended, AppendRequest
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.catalog import Question
+from eventstore.core.delivery import Delivery, check_most, received
 from eventstore.core.errors import (
     EventStoreError,
     InvalidInput,
@@ -41,6 +43,7 @@ from eventstore.core.reads import (
 from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.core.streams import check_stream_name, listing_range
+from eventstore.member import SyncMember
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import is_lost, refused_connection, translate
 from eventstore.postgres.readtables import table_steps
@@ -285,6 +288,27 @@ class SyncEventStore:
     def projections(self) -> SyncProjectionCatalog:
         """What projections there are, how far they are, and what operators can do about it."""
         return SyncProjectionCatalog(self._ask, self._look)
+
+    @property
+    def consumers(self) -> SyncConsumerCatalog:
+        """Consumer groups: made, received from, settled, and what operators can do about them."""
+        return SyncConsumerCatalog(self._ask, self._receive)
+
+    def consume(self, name: str, max: int = BATCH, *, member: str | None = None) -> SyncMember:
+        """Be a member of a group: see EventStore.consume."""
+        return SyncMember(self.consumers, name, max, member)
+
+    def _receive(self, name: str, most: int, member: str, wait: float) -> list[Delivery]:
+        check_most(most)
+        deadline, pause = time.monotonic() + wait, 0.01
+        while True:
+            deliveries, idle = received(self._fetch("consumer_receive", name, most, member))
+            left = deadline - time.monotonic()
+            if deliveries or (left <= 0 and not idle.more):
+                return deliveries
+            if not idle.more:
+                time.sleep(min(pause, left))
+                pause = min(0.1, pause * 1.5)
 
     def _ask(self, question: Question[T]) -> T:
         return question.of_rows(self._fetch(question.statement, *question.args))

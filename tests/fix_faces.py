@@ -17,6 +17,7 @@ from eventstore import (
     Append,
     AppendCondition,
     Appended,
+    ConsumerCatalog,
     EventData,
     EventQuery,
     EventStore,
@@ -84,6 +85,9 @@ class Face(Protocol):
     async def event_types(self) -> list[NameCount]: ...
     @property
     def projections(self) -> ProjectionCatalog: ...
+    @property
+    def consumers(self) -> ConsumerCatalog: ...
+    def consume(self, name: str, max: int = 50, *, member: str | None = None) -> Any: ...
     async def wait_for(
         self,
         projection: str,
@@ -127,8 +131,10 @@ class _InThreads:
     def __init__(self, store: Any) -> None:
         self._store = store
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
+        if not callable(method):
+            return method
         return lambda *args, **options: asyncio.to_thread(method, *args, **options)
 
 
@@ -141,6 +147,19 @@ class Threaded(_InThreads):
     @property
     def projections(self) -> Any:
         return _InThreads(self._store.projections)
+
+    @property
+    def consumers(self) -> Any:
+        return _InThreads(self._store.consumers)
+
+    @asynccontextmanager
+    async def consume(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
+        member = self._store.consume(*args, **options)
+        await asyncio.to_thread(member.__enter__)
+        try:
+            yield (_InThreads(delivery) async for delivery in _stepped(iter(member)))
+        finally:
+            await asyncio.to_thread(member.__exit__, None, None, None)
 
     def read_stream(self, *args: Any, **options: Any) -> AsyncIterator[RecordedEvent]:
         return _stepped(self._store.read_stream(*args, **options))

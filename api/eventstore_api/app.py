@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from eventstore import EventStore, EventStoreError
 from eventstore_api.description import describe
 from eventstore_api.dispatch import Dispatcher
 from eventstore_api.problems import HttpError, problem
-from eventstore_api.routes import listing, operations, projections, tables, versions
+from eventstore_api.routes import consumers, listing, operations, projections, tables, versions
 from eventstore_api.routes.append import AppendRoutes
 from eventstore_api.routes.read import ReadRoutes
+
+_ROUTERS: Final = (
+    listing.router,
+    projections.router,
+    versions.router,
+    consumers.router,
+    operations.router,
+)
 
 
 def create_app(store: EventStore, *, manage: bool = True) -> Dispatcher:
@@ -56,7 +65,7 @@ def make_api(store: EventStore, *, manage: bool = True) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.store = lambda: store
-    for router in (listing.router, projections.router, versions.router, operations.router):
+    for router in _ROUTERS:
         app.include_router(router, dependencies=[Depends(listing.known_parameters)])
     app.include_router(tables.router)
     app.add_exception_handler(EventStoreError, _event_store_error)
@@ -88,10 +97,14 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     if error.status_code == 405:
-        allow = Headers(error.headers).get("allow", "")
-        return _reply(
-            HttpError("method-not-allowed", f"{request.method} is not allowed here", allow=allow)
-        )
+        # Each method of a resource is a route of its own, and the error knows only the first.
+        allowed = set(Headers(error.headers).get("allow", "").split(", "))
+        for router in _ROUTERS:
+            for route in router.routes:
+                if route.matches(request.scope)[0] is not Match.NONE:
+                    allowed |= getattr(route, "methods", set())
+        refused = f"{request.method} is not allowed here"
+        return _reply(HttpError("method-not-allowed", refused, allow=", ".join(sorted(allowed))))
     return _reply(HttpError("not-found", f"there is no resource {request.url.path[:200]}"))
 
 

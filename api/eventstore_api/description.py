@@ -16,16 +16,22 @@ from eventstore_api.problems import KINDS, PROBLEM_JSON
 from eventstore_api.sse import SSE
 
 _MODELS: Final = (
+    models.Ack,
     models.Append,
     models.Appended,
     models.AppendedMany,
     models.Appends,
     models.CloudEvent,
+    models.ConsumerGroup,
+    models.Drop,
     models.Event,
+    models.Nack,
     models.NewEvent,
     models.Page,
     models.Problem,
     models.Rebuild,
+    models.Receive,
+    models.Replay,
     models.Switch,
 )
 _BIG: Final = 2**63 - 1
@@ -74,13 +80,9 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs |= {"revision-conflict", "duplicate-event-id", "limit-exceeded"}
         slugs.add("unsupported-media-type")
     if path.startswith("/projections"):
-        slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
-        if "{" in path:
-            slugs |= {"not-found", "invalid-request", "projection-stopped", "stream-parked"}
-        if method == "delete" or path.endswith(("/rebuild", "/switch")):
-            slugs.add("projection-refused")
-        if "requestBody" in operation:
-            slugs |= {"limit-exceeded", "unsupported-media-type"}
+        slugs = _of_projections(path, method, operation)
+    if path.startswith("/consumers"):
+        slugs = _of_consumers(path, method, operation)
     if "/tables/" in path:
         slugs |= {"position-not-reached", "limit-exceeded"}
     if method == "post" and path in _hot_paths():
@@ -98,6 +100,27 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
                 "content": {PROBLEM_JSON: {"schema": _ref("Problem")}},
             },
         )
+
+
+def _of_projections(path: str, method: str, operation: dict[str, Any]) -> set[str]:
+    slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
+    if "{" in path:
+        slugs |= {"not-found", "invalid-request", "projection-stopped", "stream-parked"}
+    if method == "delete" or path.endswith(("/rebuild", "/switch")):
+        slugs.add("projection-refused")
+    if "requestBody" in operation:
+        slugs |= {"limit-exceeded", "unsupported-media-type"}
+    return slugs
+
+
+def _of_consumers(path: str, method: str, operation: dict[str, Any]) -> set[str]:
+    slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
+    if "{" in path:
+        slugs |= {"not-found", "invalid-request"}
+    if "requestBody" in operation:
+        slugs |= {"limit-exceeded", "unsupported-media-type"}
+        slugs.add("consumer-refused" if method == "put" else "history-rewound")
+    return slugs
 
 
 def _ref(model: str) -> dict[str, str]:

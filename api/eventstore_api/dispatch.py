@@ -164,7 +164,7 @@ async def _send(reply: Reply, receive: Receive, send: Send) -> None:
     # What goes wrong from here on ends the connection without the last chunk, so that the client
     # sees that the answer is cut short.
     try:
-        async with _while_connected(receive), aclosing(reply.body) as chunks:
+        async with while_connected(receive), aclosing(reply.body) as chunks:
             async for chunk in chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
     except ClientGoneError:  # the rest would be read for nobody
@@ -176,7 +176,7 @@ async def _send(reply: Reply, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def _while_connected(receive: Receive) -> AsyncIterator[None]:
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
     """End the block with ClientGoneError when the client goes, wherever it waits then."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a request is served by a task

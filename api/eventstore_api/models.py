@@ -307,6 +307,158 @@ class Skipped(BaseModel):
     skipped: Position
 
 
+class ConsumerGroup(_Strict):
+    """What a consumer group is to be."""
+
+    query: EventQuery = Field(default_factory=lambda: EventQuery(any_of=[QueryItem()]))
+    start: Annotated[int, Field(ge=0, lt=2**63)] | Literal["head"] = Field(
+        0, description="Events after this position are delivered; counts when the group is made"
+    )
+    ordering: Literal["stream", "none"] = Field(
+        "stream", description="stream: an event waits until the earlier ones of its stream are done"
+    )
+    buffer: int = Field(200, ge=1, le=100_000, description="How many events may wait")
+    lease: float = Field(
+        30, ge=0.001, le=86_400, description="Seconds that a member has a delivery"
+    )
+    retries: int = Field(5, ge=0, le=1_000, description="Then the event is parked")
+    backoff: float = Field(
+        1,
+        ge=0,
+        le=3_600,
+        description="Seconds before the first retry; then doubled",
+    )
+    after: list[str] = Field(
+        default_factory=list, description="Projections that have to have applied an event before"
+    )
+
+
+class Consumer(BaseModel):
+    """A consumer group: what it is, how far it is, and who holds how many deliveries."""
+
+    name: str
+    query: EventQuery
+    ordering: Literal["stream", "none"]
+    buffer: int
+    lease: float
+    retries: int
+    backoff: float
+    after: list[str]
+    checkpoint: Checkpoint
+    head: int
+    lag_events: int = Field(description="Events of the log that it has not looked at yet")
+    lag_seconds: float
+    buffered: int = Field(description="Events that wait to be delivered: never more than buffer")
+    returned: int = Field(description="Events that wait to be delivered again")
+    in_flight: int = Field(description="Events that members have now")
+    parked: int = Field(description="Events that wait for an operator")
+    held: int = Field(description="Events that wait behind one that is parked")
+    members: dict[str, int]
+    created_at: datetime
+
+
+class CreatedConsumer(Consumer):
+    """A consumer group, and whether it is new."""
+
+    created: bool
+
+
+class Consumers(BaseModel):
+    consumers: list[Consumer]
+
+
+class Receive(_Strict):
+    """How many deliveries are asked for, and by whom."""
+
+    max: int = Field(50, ge=1, le=1_000)
+    member: Name | None = Field(None, description="Who asks, for the group's status")
+
+
+class Delivery(BaseModel):
+    """An event that the member has until then; its `id` is needed to settle it."""
+
+    id: str
+    attempt: int
+    leased_until: datetime
+    event: Event
+
+
+class Deliveries(BaseModel):
+    deliveries: list[Delivery]
+
+
+DeliveryIds = Annotated[
+    list[Annotated[str, Field(pattern="^[1-9][0-9]{0,17}-[1-9][0-9]{0,17}$")]],
+    Field(min_length=1, max_length=1_000),
+]
+
+
+class Ack(_Strict):
+    """Which deliveries are done."""
+
+    deliveries: DeliveryIds
+
+
+class Nack(_Strict):
+    """Which deliveries are not done, and what becomes of them."""
+
+    deliveries: DeliveryIds
+    action: Literal["retry", "park", "park_event", "park_stream", "skip", "release"] = Field(
+        "retry",
+        description="park: the stream, or without ordering the event; skip: left out for good; "
+        "release: given back untried, which is not counted",
+    )
+    delay: Annotated[float, Field(ge=0, le=86_400)] | None = Field(
+        None, description="Seconds until a retry; default: the group's backoff"
+    )
+    reason: str | None = None
+
+
+class Settled(BaseModel):
+    """For how many deliveries it was carried out; `lost` are not this member's any more."""
+
+    settled: int
+    parked: int
+    lost: list[str]
+
+
+class ParkedDelivery(BaseModel):
+    """An event that is set aside; `held` later events of its stream wait for it, unless null."""
+
+    position: Position
+    stream: str
+    revision: Revision
+    event_type: str
+    attempts: int
+    reason: str
+    member: str | None
+    parked_at: datetime
+    held: int | None
+
+
+class ParkedDeliveries(BaseModel):
+    parked: list[ParkedDelivery]
+
+
+class Replay(_Strict):
+    """Which parked deliveries; all of them, if nothing is said."""
+
+    stream: Name | None = None
+    positions: list[Annotated[int, Field(ge=1, lt=2**63)]] | None = None
+
+
+class Drop(Replay):
+    """Which parked deliveries: a stream or positions have to be named."""
+
+
+class Replayed(BaseModel):
+    replayed: int
+
+
+class Dropped(BaseModel):
+    dropped: int
+
+
 class CloudEvent(BaseModel):
     """A CloudEvent 1.0 in the JSON format."""
 

@@ -14,6 +14,7 @@ import msgspec
 from eventstore.client.wire import (
     NDJSON,
     decode_appended,
+    decode_deliveries,
     decode_event,
     decode_rows,
     encode_append,
@@ -22,6 +23,8 @@ from eventstore.client.wire import (
 )
 from eventstore.core.append import Appended, AppendRequest
 from eventstore.core.catalog import Question, no_projection
+from eventstore.core.consumers import group_path
+from eventstore.core.delivery import Delivery, check_most
 from eventstore.core.errors import EventStoreError, InvalidInput, ProjectionBehind
 from eventstore.core.events import RecordedEvent, check_event_id
 from eventstore.core.progress import wait_of
@@ -206,6 +209,17 @@ def asked(question: Question[T]) -> Call[T]:
         headers=headers,
         content=content,
         read=lambda answer: question.of_body(json_object(answer.content)),
+    )
+
+
+def receive(name: str, most: int, member: str, seconds: float) -> Call[list[Delivery]]:
+    """Receive, waiting for a part of the time."""
+    return Call(
+        method="POST",
+        path=f"{group_path(name)}/receive",
+        headers={"content-type": "application/json", **_prefer(seconds)},
+        content=msgspec.json.encode({"max": check_most(most), "member": member}),
+        read=lambda answer: decode_deliveries(answer.content),
     )
 
 

@@ -18,8 +18,10 @@ from eventstore.client.following import Following
 from eventstore.client.retry import Attempts
 from eventstore.client.transport import checked_url, for_calls, for_following
 from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
+from eventstore.consumers import BATCH, ConsumerCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.catalog import Question
+from eventstore.core.delivery import Delivery
 from eventstore.core.errors import NotFound, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import NO_LIMITS
@@ -27,6 +29,7 @@ from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.reads import Direction, LogHead, NameCount, StreamHead, log_scan, stream_scan
 from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
+from eventstore.member import Member
 from eventstore.requests import request_encoded, request_many, request_one
 
 T = TypeVar("T")
@@ -238,6 +241,27 @@ class EventStoreClient:
     def projections(self) -> ProjectionCatalog:
         """What projections there are, how far they are, and what operators can do about it."""
         return ProjectionCatalog(self._ask, self._look)
+
+    @property
+    def consumers(self) -> ConsumerCatalog:
+        """Consumer groups: made, received from, settled, and what operators can do about them."""
+        return ConsumerCatalog(self._ask, self._receive)
+
+    def consume(self, name: str, max: int = BATCH, *, member: str | None = None) -> Member:
+        """Be a member of a group: `async with store.consume("emails") as deliveries`.
+
+        Receives `max` deliveries at once; they have to be settled within the group's lease.
+        `member` is what it is called in the group's status (default: the machine and process).
+        """
+        return Member(self.consumers, name, max, member)
+
+    async def _receive(self, name: str, most: int, member: str, wait: float) -> list[Delivery]:
+        deadline = time.monotonic() + wait
+        while True:
+            left = deadline - time.monotonic()
+            deliveries = await self._call(calls.receive(name, most, member, left))
+            if deliveries or time.monotonic() >= deadline:
+                return deliveries
 
     async def _ask(self, question: Question[T]) -> T:
         return await self._call(calls.asked(question))

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from eventstore.core.errors import (
     AppendRefused,
     ConditionFailed,
+    ConsumerRefused,
     DefinitionChanged,
     DuplicateEventId,
     EventStoreError,
@@ -68,6 +69,7 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
         facts["position"], facts["epoch"], facts["head"], facts["current_epoch"]
     ),
     "definition-changed": lambda _, facts: DefinitionChanged(facts["projection"], facts["version"]),
+    "consumer-refused": lambda detail, _: ConsumerRefused(detail),
     "projection-refused": lambda detail, _: ProjectionRefused(detail),
     "projection-stopped": lambda _, facts: ProjectionStopped(
         facts["projection"], facts["state"], facts["reason"]

@@ -17,8 +17,10 @@ from eventstore.client.following import Following
 from eventstore.client.retry import Attempts
 from eventstore.client.transport import checked_url, for_calls, for_following
 from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
+from eventstore.consumers import BATCH, SyncConsumerCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.catalog import Question
+from eventstore.core.delivery import Delivery
 from eventstore.core.errors import NotFound, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import NO_LIMITS
@@ -26,6 +28,7 @@ from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.reads import Direction, LogHead, NameCount, StreamHead, log_scan, stream_scan
 from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
+from eventstore.member import SyncMember
 from eventstore.requests import request_encoded, request_many, request_one
 
 T = TypeVar("T")
@@ -196,6 +199,23 @@ class SyncEventStoreClient:
     def projections(self) -> SyncProjectionCatalog:
         """What projections there are, how far they are, and what operators can do about it."""
         return SyncProjectionCatalog(self._ask, self._look)
+
+    @property
+    def consumers(self) -> SyncConsumerCatalog:
+        """Consumer groups: made, received from, settled, and what operators can do about them."""
+        return SyncConsumerCatalog(self._ask, self._receive)
+
+    def consume(self, name: str, max: int = BATCH, *, member: str | None = None) -> SyncMember:
+        """Be a member of a group: see EventStoreClient.consume."""
+        return SyncMember(self.consumers, name, max, member)
+
+    def _receive(self, name: str, most: int, member: str, wait: float) -> list[Delivery]:
+        deadline = time.monotonic() + wait
+        while True:
+            left = deadline - time.monotonic()
+            deliveries = self._call(calls.receive(name, most, member, left))
+            if deliveries or time.monotonic() >= deadline:
+                return deliveries
 
     def _ask(self, question: Question[T]) -> T:
         return self._call(calls.asked(question))

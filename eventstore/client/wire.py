@@ -16,6 +16,7 @@ import msgspec
 
 from eventstore.client.problems import refusal
 from eventstore.core.append import Appended, AppendRequest
+from eventstore.core.delivery import Delivery
 from eventstore.core.errors import EventStoreError, Unavailable, expectation_name
 from eventstore.core.events import EncodedEvent, RecordedEvent
 from eventstore.core.readtables import TablePage
@@ -62,10 +63,22 @@ class _Rows(msgspec.Struct):
     position: int
 
 
+class _Delivery(msgspec.Struct):
+    id: str
+    attempt: int
+    leased_until: datetime
+    event: _Event
+
+
+class _Deliveries(msgspec.Struct):
+    deliveries: list[_Delivery]
+
+
 _one_event: Final = msgspec.json.Decoder(_Event)
 _one_appended: Final = msgspec.json.Decoder(_Appended)
 _many_appended: Final = msgspec.json.Decoder(_AppendedMany)
 _rows: Final = msgspec.json.Decoder(_Rows)
+_deliveries: Final = msgspec.json.Decoder(_Deliveries)
 
 
 def decode_event(text: bytes) -> RecordedEvent:
@@ -197,6 +210,15 @@ def decode_rows(body: bytes, *, offset: int, more: bool) -> TablePage:
         raise EventStoreError(f"the service's answer is not rows: {fault}") from fault
     rows = b",".join(map(bytes, page.rows)).decode()
     return TablePage(f"[{rows}]", page.position, offset + len(page.rows) if more else None)
+
+
+def decode_deliveries(body: bytes) -> list[Delivery]:
+    """Read what was received."""
+    try:
+        found = _deliveries.decode(body).deliveries
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise EventStoreError(f"the service's answer is not deliveries: {fault}") from fault
+    return [Delivery(d.id, d.attempt, d.leased_until, _recorded(d.event)) for d in found]
 
 
 def stream_path(stream_name: str) -> str:

@@ -193,6 +193,13 @@ class ProjectionRefused(EventStoreError):
     """
 
 
+class ConsumerRefused(EventStoreError):
+    """A consumer group is there already, with another query or ordering; nothing was changed.
+
+    Give the new one another name, or delete the old one with all that it has not delivered yet.
+    """
+
+
 class ProjectionStopped(EventStoreError):
     """The projection is paused or stopped, so waiting for it is in vain until it is resumed."""
 

@@ -7,7 +7,9 @@ from typing import Final
 
 from eventstore.core.errors import (
     REFUSAL_BY_SQLSTATE,
+    ConsumerRefused,
     EventStoreError,
+    HistoryRewound,
     InvalidInput,
     NotFound,
     ProjectionRefused,
@@ -20,8 +22,10 @@ from eventstore.postgres.dsn import unreadable_dsn
 LOCK_TIMEOUT: Final = "55P03"
 _READ_ONLY: Final = "25006"
 _QUEUE_FULL: Final = "54000"
-_NO_PROJECTION: Final = "ST008"
-_REFUSED_PROJECTION: Final = "ST010"
+_NOT_THERE: Final = "ST008"
+_REFUSED: Final = {"ST010": ProjectionRefused, "ST011": ConsumerRefused}
+_REWOUND: Final = "ST012"
+_WITH_FACTS: Final = {*REFUSAL_BY_SQLSTATE, _REWOUND}
 _FORGOTTEN: Final = {"26000", "42P05"}  # a prepared statement that is not there, or is already
 _MISSING: Final = {"3F000", "42P01", "42883"}
 _LOST: Final = {"InterfaceError", "OperationalError", "InternalClientError"}
@@ -72,12 +76,8 @@ def translate(error: BaseException) -> EventStoreError:
         return error
     sqlstate = _sqlstate(error) or ""
     text = str(error).strip().partition("\n")[0]
-    if sqlstate in REFUSAL_BY_SQLSTATE:
-        return refusal_from(sqlstate, json.loads(_detail(error) or "{}"))
-    if sqlstate == _NO_PROJECTION:
-        return NotFound(text)
-    if sqlstate == _REFUSED_PROJECTION:
-        return ProjectionRefused(f"{text} ({_hint(error)})")
+    if (refused := _own(error, sqlstate, text)) is not None:
+        return refused
     if sqlstate in _MISSING:
         return SchemaMismatch(
             f"the event store's tables are not there ({text}); run: eventstore migrate"
@@ -108,6 +108,20 @@ def translate(error: BaseException) -> EventStoreError:
     if is_lost(error):
         return Unavailable(f"the database cannot be reached: {text or type(error).__name__}")
     return Unavailable(f"the database refuses to work: {text} ({sqlstate or type(error).__name__})")
+
+
+def _own(error: BaseException, sqlstate: str, text: str) -> EventStoreError | None:
+    """Give the error of one of our own SQLSTATEs."""
+    facts = json.loads(_detail(error) or "{}") if sqlstate in _WITH_FACTS else {}
+    if sqlstate in REFUSAL_BY_SQLSTATE:
+        return refusal_from(sqlstate, facts)
+    if sqlstate == _REWOUND:
+        return HistoryRewound(**facts)
+    if sqlstate == _NOT_THERE:
+        return NotFound(text)
+    if sqlstate in _REFUSED:
+        return _REFUSED[sqlstate](f"{text} ({_hint(error)})")
+    return None
 
 
 def sqlstate_of(error: EventStoreError) -> str | None:

@@ -30,6 +30,27 @@ ALTER SCHEMA eventstore OWNER TO eventstore_owner;
 COMMENT ON SCHEMA eventstore IS 'An event store: one append-only log. Start with: SELECT * FROM eventstore.events ORDER BY position DESC LIMIT 10';
 
 --
+-- Name: ack(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) RETURNS integer
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT a.settled
+      FROM eventstore.consumer_ack_v1($1, ARRAY(SELECT split_part(d, '-', 1)::bigint FROM unnest($2) AS d),
+                                      ARRAY(SELECT split_part(d, '-', 2)::bigint FROM unnest($2) AS d)) AS a
+$_$;
+
+ALTER FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION ack(consumer_group text, VARIADIC deliveries text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) IS 'Deliveries are done: SELECT eventstore.ack(''emails'', ''17-1'', ''18-1'')';
+
+--
 -- Name: append(text, text, jsonb, jsonb, bigint, uuid, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -346,15 +367,18 @@ CREATE FUNCTION eventstore.begin_epoch() RETURNS integer
     AS $$
 DECLARE
     _epoch integer;
+    _head  bigint;
 BEGIN
     UPDATE eventstore.log AS l SET epoch = l.epoch + 1 RETURNING l.epoch INTO STRICT _epoch;
+    SELECT coalesce(max(e.position), 0) INTO _head FROM eventstore.events AS e;
     UPDATE eventstore.projection_partitions AS p SET epoch = _epoch
-     WHERE p.epoch = _epoch - 1
-       AND p.checkpoint <= (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e);
+     WHERE p.epoch = _epoch - 1 AND p.checkpoint <= _head;
     -- Nor do appends apply it any more.
     UPDATE eventstore.projection_versions AS v SET inline = false
      WHERE EXISTS (SELECT FROM eventstore.projection_partitions AS p
                     WHERE p.projection = v.projection AND p.version = v.version AND p.epoch <> _epoch);
+    UPDATE eventstore.consumer_groups AS g SET epoch = _epoch
+     WHERE g.epoch = _epoch - 1 AND g.checkpoint <= _head;
     RETURN _epoch;
 END $$;
 
@@ -495,6 +519,695 @@ ALTER FUNCTION eventstore.compare_projection(projection text, version integer, t
 COMMENT ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) IS 'Rows and checksums of a version beside the one that serves: SELECT * FROM eventstore.compare_projection(''orders'', 2)';
 
 --
+-- Name: consumer_ack_v1(text, bigint[], bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) RETURNS TABLE(settled integer, lost text[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of      eventstore.consumer_groups := eventstore.consumer_lock_v1(_group);
+    _done    text[];
+    _streams text[];
+BEGIN
+    WITH done AS (
+        DELETE FROM eventstore.deliveries AS d
+         WHERE d.ctid = ANY (ARRAY(
+                SELECT m.ctid FROM unnest(_positions, _leases) AS a(position, lease)
+                 CROSS JOIN LATERAL (
+                        SELECT d.ctid, d.lease FROM eventstore.deliveries AS d
+                         WHERE d.consumer_group = _group AND d.position = a.position LIMIT 1) AS m
+                 WHERE m.lease = a.lease))
+        RETURNING d.position || '-' || d.lease AS id, d.stream_name)
+    SELECT array_agg(d.id), array_agg(d.stream_name) INTO _done, _streams FROM done AS d;
+    IF _of.ordering = 'stream' THEN
+        PERFORM eventstore.consumer_unblock_v1(_group, _streams);
+    END IF;
+    RETURN QUERY
+    SELECT coalesce(cardinality(_done), 0),
+           ARRAY(SELECT a.position || '-' || a.lease FROM unnest(_positions, _leases) AS a(position, lease)
+                 EXCEPT SELECT unnest(_done));
+END $$;
+
+ALTER FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) IS 'For members: deliveries are done';
+
+--
+-- Name: consumer_create_v1(text, jsonb, bigint, text, integer, double precision, integer, double precision, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb DEFAULT '{"any_of": [{}]}'::jsonb, _start bigint DEFAULT 0, _ordering text DEFAULT 'stream'::text, _buffer integer DEFAULT 200, _lease double precision DEFAULT 30, _retries integer DEFAULT 5, _backoff double precision DEFAULT 1, _after text[] DEFAULT '{}'::text[]) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _of    eventstore.consumer_groups;
+    _epoch integer;
+    _head  bigint;
+    _fault text := eventstore.query_fault_v1(_query);
+BEGIN
+    SELECT coalesce(max(e.position), 0) INTO _head FROM eventstore.events AS e;
+    SELECT l.epoch INTO STRICT _epoch FROM eventstore.log AS l;
+    _after := ARRAY(SELECT DISTINCT p FROM unnest(_after) AS p ORDER BY 1);
+    SELECT * INTO _of FROM eventstore.consumer_groups AS g WHERE g.consumer_group = _group FOR UPDATE;
+    _fault := CASE
+        WHEN _fault IS NOT NULL THEN 'query: ' || _fault
+        WHEN _of.consumer_group IS NULL AND _start NOT BETWEEN 0 AND _head
+            THEN format('start is a position of the log, 0 to its head %s: %s', _head, _start)
+        ELSE (SELECT format('after: there is no projection %L', p) FROM unnest(_after) AS p
+               WHERE NOT EXISTS (SELECT FROM eventstore.projection_versions AS v WHERE v.projection = p) LIMIT 1) END;
+    IF _fault IS NOT NULL THEN
+        RAISE EXCEPTION 'consumer group "%": %', _group, _fault
+            USING ERRCODE = 'ST004', DETAIL = jsonb_build_object('problem', _fault);
+    END IF;
+    IF _of.consumer_group IS NULL THEN
+        INSERT INTO eventstore.consumer_groups AS g (consumer_group, query, ordering, buffer, lease_seconds,
+                                                     retries, backoff_seconds, after, checkpoint, epoch)
+        VALUES (_group, _query, _ordering, _buffer, _lease, _retries, _backoff, _after, coalesce(_start, _head), _epoch)
+        ON CONFLICT (consumer_group) DO NOTHING;
+        IF FOUND THEN
+            RETURN true;
+        END IF;
+        -- Somebody else made it in this very moment.
+        SELECT * INTO STRICT _of FROM eventstore.consumer_groups AS g WHERE g.consumer_group = _group FOR UPDATE;
+    END IF;
+    IF (_of.query, _of.ordering) IS DISTINCT FROM (_query, _ordering) THEN
+        RAISE EXCEPTION 'consumer group "%" is there with another %', _group,
+                CASE WHEN _of.query <> _query THEN 'query: ' || _of.query::text ELSE 'ordering: ' || _of.ordering END
+            USING ERRCODE = 'ST011',
+                  HINT = 'give the new one another name, or delete this one with all that it has not delivered yet';
+    END IF;
+    IF (_of.buffer, _of.lease_seconds, _of.retries, _of.backoff_seconds, _of.after)
+       IS DISTINCT FROM (_buffer, _lease, _retries, _backoff, _after)
+    THEN
+        UPDATE eventstore.consumer_groups AS g
+           SET buffer = _buffer, lease_seconds = _lease, retries = _retries, backoff_seconds = _backoff, after = _after
+         WHERE g.consumer_group = _group;
+    END IF;
+    RETURN false;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) IS 'Make or change a consumer group: SELECT eventstore.consumer_create_v1(''emails'', ''{"any_of": [{"types": ["OrderPlaced"]}]}'')';
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: consumer_groups; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.consumer_groups (
+    consumer_group text NOT NULL COLLATE pg_catalog."C",
+    query jsonb NOT NULL,
+    ordering text NOT NULL,
+    buffer integer NOT NULL,
+    lease_seconds double precision NOT NULL,
+    retries integer NOT NULL,
+    backoff_seconds double precision NOT NULL,
+    after text[] NOT NULL,
+    checkpoint bigint NOT NULL,
+    epoch integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT consumer_groups_backoff_seconds_check CHECK (((backoff_seconds >= (0)::double precision) AND (backoff_seconds <= (3600)::double precision))),
+    CONSTRAINT consumer_groups_buffer_check CHECK (((buffer >= 1) AND (buffer <= 100000))),
+    CONSTRAINT consumer_groups_checkpoint_check CHECK ((checkpoint >= 0)),
+    CONSTRAINT consumer_groups_consumer_group_check CHECK ((consumer_group ~ '^[a-z][a-z0-9_]{0,40}$'::text)),
+    CONSTRAINT consumer_groups_lease_seconds_check CHECK (((lease_seconds >= (0.001)::double precision) AND (lease_seconds <= (86400)::double precision))),
+    CONSTRAINT consumer_groups_ordering_check CHECK ((ordering = ANY (ARRAY['stream'::text, 'none'::text]))),
+    CONSTRAINT consumer_groups_retries_check CHECK (((retries >= 0) AND (retries <= 1000)))
+);
+
+ALTER TABLE eventstore.consumer_groups OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE consumer_groups; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.consumer_groups IS 'Consumer groups: members that share the events of a query';
+
+--
+-- Name: COLUMN consumer_groups.consumer_group; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.consumer_group IS 'Its name';
+
+--
+-- Name: COLUMN consumer_groups.query; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.query IS 'Which events it is given';
+
+--
+-- Name: COLUMN consumer_groups.ordering; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.ordering IS 'stream: no event before the earlier ones of its stream are settled; none: as fast as it goes';
+
+--
+-- Name: COLUMN consumer_groups.buffer; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.buffer IS 'How many events may wait in deliveries';
+
+--
+-- Name: COLUMN consumer_groups.lease_seconds; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.lease_seconds IS 'How long a member has a delivery before others get it';
+
+--
+-- Name: COLUMN consumer_groups.retries; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.retries IS 'How often an event is delivered again before it is parked';
+
+--
+-- Name: COLUMN consumer_groups.backoff_seconds; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.backoff_seconds IS 'How long before the first retry; doubled for each further one, up to an hour';
+
+--
+-- Name: COLUMN consumer_groups.after; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.after IS 'Projections that have to have applied an event before it is delivered';
+
+--
+-- Name: COLUMN consumer_groups.checkpoint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.checkpoint IS 'Every event up to this position is settled, in deliveries, or not of the query';
+
+--
+-- Name: COLUMN consumer_groups.epoch; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.epoch IS 'The log''s epoch that the checkpoint is of';
+
+--
+-- Name: COLUMN consumer_groups.created_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_groups.created_at IS 'When it was made';
+
+--
+-- Name: consumer_fill_v1(eventstore.consumer_groups, bigint, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    _upto  bigint := least(_reach, _of.checkpoint + 10000);
+    _taken integer;
+    _last  bigint;
+BEGIN
+    WITH found AS MATERIALIZED (
+        SELECT m.position, e.stream_name,
+               row_number() OVER (PARTITION BY e.stream_name ORDER BY m.position) = 1 AS leads
+          FROM eventstore.matching_v1(_of.query, _of.checkpoint, _upto + 1, _room) AS m
+         CROSS JOIN LATERAL (SELECT e.stream_name FROM eventstore.events AS e WHERE e.position = m.position LIMIT 1) AS e
+    ), stream AS MATERIALIZED (
+        SELECT f.stream_name, b.blocked,
+               coalesce(b.held, false) OR _of.after <> '{}' AND EXISTS (
+                    SELECT FROM eventstore.projection_versions AS v
+                      JOIN eventstore.projection_failures AS p ON p.projection = v.projection AND p.version = v.version
+                     WHERE v.serving AND v.projection = ANY (_of.after)
+                       AND p.stream_name = f.stream_name AND p.state IN ('parked', 'retrying')) AS held
+          FROM found AS f
+          LEFT JOIN LATERAL (
+                SELECT true AS blocked, d.state IN ('held', 'parked') AS held FROM eventstore.deliveries AS d
+                 WHERE d.consumer_group = _of.consumer_group AND d.stream_name = f.stream_name
+                   AND (d.holds OR d.state = 'held')
+                 ORDER BY d.position DESC LIMIT 1) AS b ON true
+         WHERE f.leads
+    ), taken AS (
+        INSERT INTO eventstore.deliveries (consumer_group, position, stream_name, state, first, holds)
+        SELECT _of.consumer_group, f.position, f.stream_name,
+               CASE WHEN s.held THEN 'held' ELSE 'waiting' END,
+               s.blocked IS NULL AND (f.leads OR _of.ordering = 'none' AND NOT s.held),
+               _of.ordering = 'stream'
+          FROM found AS f JOIN stream AS s USING (stream_name)
+        RETURNING position)
+    SELECT count(*), max(t.position) INTO _taken, _last FROM taken AS t;
+    RETURN CASE WHEN _taken < _room THEN _upto ELSE _last END;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) IS 'Part of consumer_receive_v1: fills the buffer from the log';
+
+--
+-- Name: consumer_lock_v1(text, boolean); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean DEFAULT true) RETURNS eventstore.consumer_groups
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _of    eventstore.consumer_groups;
+    _epoch integer;
+BEGIN
+    IF _lock THEN
+        SELECT * INTO _of FROM eventstore.consumer_groups AS g WHERE g.consumer_group = _group FOR UPDATE;
+    ELSE
+        SELECT * INTO _of FROM eventstore.consumer_groups AS g WHERE g.consumer_group = _group;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no consumer group "%"', _group
+            USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.consumer_status';
+    END IF;
+    SELECT l.epoch INTO STRICT _epoch FROM eventstore.log AS l;
+    IF _of.epoch <> _epoch THEN
+        RAISE EXCEPTION 'consumer group "%" is at position % of epoch %, but the log is of epoch %',
+                _group, _of.checkpoint, _of.epoch, _epoch
+            USING ERRCODE = 'ST012',
+                  DETAIL = jsonb_build_object(
+                    'position', _of.checkpoint, 'epoch', _of.epoch, 'current_epoch', _epoch,
+                    'head', (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e)),
+                  HINT = 'its history was rewound: delete the group and make it anew';
+    END IF;
+    RETURN _of;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_lock_v1(_group text, _lock boolean); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean) IS 'Part of all that changes deliveries: one at a time for each group';
+
+--
+-- Name: consumer_nack_v1(text, bigint[], bigint[], text, double precision, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text DEFAULT 'retry'::text, _delay double precision DEFAULT NULL::double precision, _reason text DEFAULT NULL::text) RETURNS TABLE(settled integer, parked integer, lost text[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of     eventstore.consumer_groups := eventstore.consumer_lock_v1(_group);
+    _now    timestamptz := clock_timestamp();
+    _mine   bigint[];
+    _ids    text[];
+    _tired  bigint[];  -- of them, those that are parked
+BEGIN
+    IF _action NOT IN ('retry', 'park', 'park_event', 'park_stream', 'skip', 'release') OR _delay NOT BETWEEN 0 AND 86400 THEN
+        RAISE EXCEPTION 'nack: unknown action or delay: %, %', _action, _delay USING ERRCODE = 'ST004',
+            DETAIL = '{"problem": "an action is retry, park, park_event, park_stream, skip or release; a delay is 0 to 86400 seconds"}';
+    END IF;
+    IF _action = 'skip' THEN
+        RETURN QUERY SELECT a.settled, 0, a.lost FROM eventstore.consumer_ack_v1(_group, _positions, _leases) AS a;
+        RETURN;
+    END IF;
+    SELECT array_agg(d.position), array_agg(d.position || '-' || d.lease),
+           array_agg(d.position) FILTER (WHERE _action LIKE 'park%' OR _action = 'retry' AND d.attempt > _of.retries)
+      INTO _mine, _ids, _tired
+      FROM unnest(_positions, _leases) AS a(position, lease)
+     CROSS JOIN LATERAL (
+            SELECT d.position, d.lease, d.attempt FROM eventstore.deliveries AS d
+             WHERE d.consumer_group = _group AND d.position = a.position LIMIT 1) AS d
+     WHERE d.lease = a.lease;
+    IF _tired IS NOT NULL THEN
+        PERFORM eventstore.consumer_park_v1(
+            _group, _tired,
+            CASE _action WHEN 'park_stream' THEN true WHEN 'park_event' THEN false ELSE _of.ordering = 'stream' END,
+            coalesce(_reason, 'no reason is given'));
+    END IF;
+    UPDATE eventstore.deliveries AS d
+       SET state = 'returned', lease = d.lease + 1, reason = coalesce(_reason, d.reason),
+           attempt = d.attempt - (_action = 'release')::integer,
+           available_at = CASE WHEN _action = 'release' THEN _now
+                          ELSE _now + make_interval(secs => coalesce(
+                               _delay, least(_of.backoff_seconds * 2 ^ least(d.attempt - 1, 30), 3600))) END
+     WHERE d.consumer_group = _group AND d.position = ANY (_mine) AND d.state = 'leased';
+    RETURN QUERY
+    SELECT coalesce(cardinality(_mine), 0), coalesce(cardinality(_tired), 0),
+           ARRAY(SELECT a.position || '-' || a.lease FROM unnest(_positions, _leases) AS a(position, lease)
+                 EXCEPT SELECT unnest(_ids));
+END $$;
+
+ALTER FUNCTION eventstore.consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text, _delay double precision, _reason text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text, _delay double precision, _reason text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text, _delay double precision, _reason text) IS 'For members: deliveries are not done';
+
+--
+-- Name: consumer_park_v1(text, bigint[], boolean, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_park_v1(_group text, _positions bigint[], _holds boolean, _reason text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    _streams text[];
+    _behind  bigint[];
+BEGIN
+    WITH parked AS (
+        UPDATE eventstore.deliveries AS d
+           SET state = 'parked', lease = d.lease + 1, holds = _holds, parked_at = clock_timestamp(),
+               reason = coalesce(_reason, format('its lease ran out at attempt %s of %s', d.attempt, d.attempt))
+         WHERE d.consumer_group = _group AND d.position = ANY (_positions)
+        RETURNING d.stream_name, d.position)
+    SELECT array_agg(p.stream_name), array_agg(p.position) INTO _streams, _behind FROM parked AS p;
+    IF NOT _holds THEN
+        PERFORM eventstore.consumer_unblock_v1(_group, _streams);
+        RETURN;
+    END IF;
+    UPDATE eventstore.deliveries AS d SET state = 'held', first = false
+      FROM unnest(_streams, _behind) AS p(stream_name, position)
+     WHERE d.consumer_group = _group AND d.state IN ('waiting', 'returned')
+       AND d.stream_name = p.stream_name AND d.position > p.position;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_park_v1(_group text, _positions bigint[], _holds boolean, _reason text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_park_v1(_group text, _positions bigint[], _holds boolean, _reason text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_park_v1(_group text, _positions bigint[], _holds boolean, _reason text) IS 'Part of receive and nack: parks deliveries';
+
+--
+-- Name: consumer_reach_v1(text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_reach_v1(_after text[]) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN _after = '{}' THEN (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e)
+           ELSE (SELECT min(p.checkpoint)
+                   FROM eventstore.projection_versions AS v
+                   JOIN eventstore.projection_partitions AS p ON p.projection = v.projection AND p.version = v.version
+                  WHERE v.serving AND v.projection = ANY (_after)
+                 HAVING count(DISTINCT v.projection) = cardinality(_after)) END
+$$;
+
+ALTER FUNCTION eventstore.consumer_reach_v1(_after text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_reach_v1(_after text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_reach_v1(_after text[]) IS 'Part of consumer_receive_v1: up to which position events may be taken';
+
+--
+-- Name: consumer_receive_v1(text, integer, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) RETURNS TABLE(more boolean, look_in double precision, position_seen bigint, lease bigint, attempt integer, leased_until timestamp with time zone, "position" bigint, stream_name text, revision bigint, event_id uuid, event_type text, data jsonb, metadata jsonb, tags text[], recorded_at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of      eventstore.consumer_groups := eventstore.consumer_lock_v1(_group, false);
+    _reach   bigint := eventstore.consumer_reach_v1(_of.after);
+    _now     timestamptz := clock_timestamp();
+    _room    bigint;
+    _late    bigint[];
+    _unheld  bigint[];
+BEGIN
+    SELECT _of.buffer - count(*) INTO _room FROM eventstore.deliveries AS d
+     WHERE d.consumer_group = _group AND d.state IN ('waiting', 'returned');
+    IF _room > 0 AND _reach > _of.checkpoint
+       OR EXISTS (SELECT FROM eventstore.deliveries AS d
+                   WHERE d.consumer_group = _group AND d.state IN ('waiting', 'returned')
+                     AND d.first AND d.available_at <= _now)
+       OR EXISTS (SELECT FROM eventstore.deliveries AS d
+                   WHERE d.consumer_group = _group AND d.state = 'leased' AND d.available_at <= _now)
+       OR EXISTS (SELECT FROM eventstore.consumer_unheld_v1(_group, _of.after))
+    THEN
+        _of := eventstore.consumer_lock_v1(_group);
+        _now := clock_timestamp();  -- not before the wait for that lock
+        -- After the projections' checkpoints, which pass over an event and park it in one transaction.
+        _reach := eventstore.consumer_reach_v1(_of.after);
+
+        SELECT array_agg(d.position) FILTER (WHERE d.attempt > _of.retries) INTO _late
+          FROM eventstore.deliveries AS d
+         WHERE d.consumer_group = _group AND d.state = 'leased' AND d.available_at <= _now;
+        IF _late IS NOT NULL THEN
+            PERFORM eventstore.consumer_park_v1(_group, _late, _of.ordering = 'stream');
+        END IF;
+        UPDATE eventstore.deliveries AS d SET state = 'returned', lease = d.lease + 1, available_at = _now
+         WHERE d.consumer_group = _group AND d.state = 'leased' AND d.available_at <= _now;
+
+        _unheld := ARRAY(SELECT eventstore.consumer_unheld_v1(_group, _of.after));
+        IF _unheld <> '{}' THEN
+            PERFORM eventstore.consumer_return_v1(_of, _unheld);
+        END IF;
+
+        SELECT _of.buffer - count(*) INTO _room FROM eventstore.deliveries AS d
+         WHERE d.consumer_group = _group AND d.state IN ('waiting', 'returned');
+        IF _room > 0 AND _reach > _of.checkpoint THEN
+            _of.checkpoint := eventstore.consumer_fill_v1(_of, _reach, _room::integer);
+            UPDATE eventstore.consumer_groups AS g SET checkpoint = _of.checkpoint WHERE g.consumer_group = _group;
+        END IF;
+
+        RETURN QUERY
+        WITH leased AS (
+            UPDATE eventstore.deliveries AS d
+               SET state = 'leased', lease = d.lease + 1, attempt = d.attempt + 1, member = _member,
+                   available_at = _now + make_interval(secs => _of.lease_seconds)
+             WHERE d.ctid = ANY (ARRAY(
+                    SELECT f.ctid
+                      FROM (SELECT d.ctid, sum(e.size) OVER (ORDER BY d.position) - e.size AS before
+                              FROM (SELECT d.ctid, d.position FROM eventstore.deliveries AS d
+                                     WHERE d.consumer_group = _group AND d.state IN ('waiting', 'returned')
+                                       AND d.first AND d.available_at <= _now
+                                     ORDER BY d.position LIMIT _max) AS d
+                             CROSS JOIN LATERAL (
+                                    SELECT pg_column_size(e.data) + pg_column_size(e.metadata) AS size
+                                      FROM eventstore.events AS e WHERE e.position = d.position LIMIT 1) AS e) AS f
+                     WHERE f.before < 4000000))
+            RETURNING d.position, d.lease, d.attempt, d.available_at)
+        SELECT true, 0::double precision, NULL::bigint, l.lease, l.attempt, l.available_at,
+               e.position, e.stream_name, e.revision, e.event_id, e.event_type, e.data, e.metadata, e.tags, e.recorded_at
+          FROM leased AS l
+         CROSS JOIN LATERAL (SELECT * FROM eventstore.events AS e WHERE e.position = l.position LIMIT 1) AS e
+         ORDER BY l.position;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+        SELECT _of.buffer - count(*) INTO _room FROM eventstore.deliveries AS d
+         WHERE d.consumer_group = _group AND d.state IN ('waiting', 'returned');
+    END IF;
+
+    more := _room > 0 AND _reach > _of.checkpoint;
+    position_seen := CASE WHEN _room > 0 AND _of.after = '{}' THEN _of.checkpoint END;
+    -- Somebody else's ack may set something free, or a projection go on: nobody tells of these.
+    SELECT least(extract(epoch FROM min(l.at) - _now)::double precision,
+                 CASE WHEN _of.after <> '{}' OR bool_or(l.blocks) THEN 1 END) INTO look_in
+      FROM ((SELECT d.available_at AS at, false AS blocks FROM eventstore.deliveries AS d
+              WHERE d.consumer_group = _group AND d.state IN ('waiting', 'returned') AND d.first)
+            UNION ALL
+            (SELECT d.available_at, true FROM eventstore.deliveries AS d
+              WHERE d.consumer_group = _group AND d.state = 'leased'
+              ORDER BY d.available_at LIMIT 1)) AS l;
+    RETURN NEXT;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_receive_v1(_group text, _max integer, _member text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) IS 'For members: lease the next deliveries';
+
+--
+-- Name: consumer_return_v1(eventstore.consumer_groups, bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+    _streams text[];
+BEGIN
+    WITH returned AS (
+        UPDATE eventstore.deliveries AS d SET state = 'returned'
+         WHERE d.consumer_group = _of.consumer_group AND d.position = ANY (_positions)
+        RETURNING d.stream_name)
+    SELECT array_agg(r.stream_name) INTO _streams FROM returned AS r;
+    IF _of.ordering = 'none' THEN
+        UPDATE eventstore.deliveries AS d SET state = 'returned', first = true
+          FROM unnest(_streams) AS s(stream_name)
+         WHERE d.consumer_group = _of.consumer_group AND d.stream_name = s.stream_name AND d.state = 'held'
+           AND NOT EXISTS (
+                SELECT FROM eventstore.projection_versions AS v
+                  JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
+                 WHERE v.serving AND v.projection = ANY (_of.after)
+                   AND f.stream_name = d.stream_name AND f.state IN ('parked', 'retrying') AND f.position <= d.position);
+        PERFORM eventstore.consumer_unblock_v1(_of.consumer_group, _streams);
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]) IS 'Part of consumer_receive_v1: what was held is delivered';
+
+--
+-- Name: consumer_unblock_v1(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_unblock_v1(_group text, _streams text[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+    UPDATE eventstore.deliveries AS d SET first = true
+     WHERE d.ctid = ANY (ARRAY(
+            SELECT n.ctid FROM unnest(_streams) AS s(stream_name)
+             CROSS JOIN LATERAL (
+                    SELECT n.ctid, n.first FROM eventstore.deliveries AS n
+                     WHERE n.consumer_group = _group AND n.stream_name = s.stream_name AND (n.holds OR n.state = 'held')
+                     ORDER BY n.position LIMIT 1) AS n
+             WHERE NOT n.first))
+$$;
+
+ALTER FUNCTION eventstore.consumer_unblock_v1(_group text, _streams text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_unblock_v1(_group text, _streams text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_unblock_v1(_group text, _streams text[]) IS 'Part of all that settles deliveries: what waits behind them is free';
+
+--
+-- Name: consumer_unheld_v1(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) RETURNS SETOF bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+    SELECT d.position FROM eventstore.deliveries AS d
+     WHERE d.consumer_group = _group AND d.state = 'held' AND d.first
+       AND (_after = '{}' OR NOT EXISTS (
+            SELECT FROM eventstore.projection_versions AS v
+              JOIN eventstore.projection_failures AS f ON f.projection = v.projection AND f.version = v.version
+             WHERE v.serving AND v.projection = ANY (_after)
+               AND f.stream_name = d.stream_name AND f.state IN ('parked', 'retrying') AND f.position <= d.position))
+$$;
+
+ALTER FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_unheld_v1(_group text, _after text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) IS 'Part of consumer_receive_v1: what is not held back any more';
+
+--
+-- Name: delete_consumer(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.delete_consumer(consumer_group text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+BEGIN
+    DELETE FROM eventstore.consumer_groups AS g WHERE g.consumer_group = $1;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM eventstore.deliveries AS d WHERE d.consumer_group = $1;
+    RETURN true;
+END $_$;
+
+ALTER FUNCTION eventstore.delete_consumer(consumer_group text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION delete_consumer(consumer_group text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.delete_consumer(consumer_group text) IS 'Remove a consumer group: SELECT eventstore.delete_consumer(''emails'')';
+
+--
+-- Name: drop_parked(text, text, bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.drop_parked(consumer_group text, stream_name text DEFAULT NULL::text, positions bigint[] DEFAULT NULL::bigint[]) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+DECLARE
+    _of      eventstore.consumer_groups := eventstore.consumer_lock_v1($1);
+    _streams text[];
+BEGIN
+    IF $2 IS NULL AND $3 IS NULL THEN
+        RAISE EXCEPTION 'what is dropped is named: a stream or positions' USING ERRCODE = 'ST004',
+            DETAIL = '{"problem": "what is dropped is named: a stream or positions"}';
+    END IF;
+    WITH dropped AS (
+        DELETE FROM eventstore.deliveries AS d
+         WHERE d.consumer_group = $1 AND d.state = 'parked'
+           AND ($2 IS NULL OR d.stream_name = $2) AND ($3 IS NULL OR d.position = ANY ($3))
+        RETURNING d.stream_name)
+    SELECT array_agg(r.stream_name) INTO _streams FROM dropped AS r;
+    PERFORM eventstore.consumer_unblock_v1($1, _streams);
+    RETURN coalesce(cardinality(_streams), 0);
+END $_$;
+
+ALTER FUNCTION eventstore.drop_parked(consumer_group text, stream_name text, positions bigint[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION drop_parked(consumer_group text, stream_name text, positions bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.drop_parked(consumer_group text, stream_name text, positions bigint[]) IS 'Leave parked events out for good: SELECT eventstore.drop_parked(''emails'', positions => ''{17}'')';
+
+--
 -- Name: drop_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -595,10 +1308,6 @@ ALTER FUNCTION eventstore.empty_read_table(_table text) OWNER TO eventstore_work
 --
 
 COMMENT ON FUNCTION eventstore.empty_read_table(_table text) IS 'Part of rebuild_projection: empties a read table with a worker''s rights';
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
 
 --
 -- Name: projection_versions; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
@@ -928,6 +1637,27 @@ ALTER FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigin
 --
 
 COMMENT ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) IS 'Positions between two positions that match {"any_of": [{"streams": [], "categories": [], "types": [], "tags": []}]}, oldest first';
+
+--
+-- Name: nack(text, text, text, text, double precision); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.nack(consumer_group text, delivery text, action text DEFAULT 'retry'::text, reason text DEFAULT NULL::text, delay double precision DEFAULT NULL::double precision) RETURNS boolean
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT n.settled = 1
+      FROM eventstore.consumer_nack_v1($1, ARRAY[split_part($2, '-', 1)::bigint], ARRAY[split_part($2, '-', 2)::bigint],
+                                       $3, $5, $4) AS n
+$_$;
+
+ALTER FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION nack(consumer_group text, delivery text, action text, reason text, delay double precision); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) IS 'A delivery is not done: SELECT eventstore.nack(''emails'', ''17-1'', ''park'', ''no such address'')';
 
 --
 -- Name: partition_of(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1773,6 +2503,28 @@ ALTER FUNCTION eventstore.rebuild_projection(projection text, version integer) O
 COMMENT ON FUNCTION eventstore.rebuild_projection(projection text, version integer) IS 'Let a version that does not serve begin anew with the first event: SELECT eventstore.rebuild_projection(''orders'', 2)';
 
 --
+-- Name: receive(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.receive(consumer_group text, max_events integer DEFAULT 10) RETURNS TABLE(delivery text, attempt integer, leased_until timestamp with time zone, "position" bigint, stream_name text, revision bigint, event_type text, data jsonb, metadata jsonb)
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT r.position || '-' || r.lease, r.attempt, r.leased_until,
+           r.position, r.stream_name, r.revision, r.event_type, r.data, r.metadata
+      FROM eventstore.consumer_receive_v1($1, $2, session_user) AS r
+     WHERE r.position IS NOT NULL
+$_$;
+
+ALTER FUNCTION eventstore.receive(consumer_group text, max_events integer) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION receive(consumer_group text, max_events integer); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.receive(consumer_group text, max_events integer) IS 'The next deliveries of a group: SELECT * FROM eventstore.receive(''emails'', 10)';
+
+--
 -- Name: refuse_change(); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1791,6 +2543,44 @@ ALTER FUNCTION eventstore.refuse_change() OWNER TO eventstore_owner;
 --
 
 COMMENT ON FUNCTION eventstore.refuse_change() IS 'Trigger: refuses UPDATE, DELETE and TRUNCATE of the log';
+
+--
+-- Name: replay_parked(text, text, bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.replay_parked(consumer_group text, stream_name text DEFAULT NULL::text, positions bigint[] DEFAULT NULL::bigint[]) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+#variable_conflict use_column
+DECLARE
+    _of      eventstore.consumer_groups := eventstore.consumer_lock_v1($1);
+    _streams text[];
+BEGIN
+    WITH replayed AS (
+        UPDATE eventstore.deliveries AS d
+           SET state = 'returned', attempt = 0, available_at = 'epoch', reason = NULL, parked_at = NULL,
+               first = _of.ordering = 'none', holds = _of.ordering = 'stream'
+         WHERE d.consumer_group = $1 AND d.state = 'parked'
+           AND ($2 IS NULL OR d.stream_name = $2) AND ($3 IS NULL OR d.position = ANY ($3))
+        RETURNING d.stream_name)
+    SELECT array_agg(r.stream_name) INTO _streams FROM replayed AS r;
+    IF _of.ordering = 'stream' THEN  -- one that was parked alone comes before what is free already
+        UPDATE eventstore.deliveries AS d SET first = false
+         WHERE d.consumer_group = $1 AND d.first AND d.state IN ('waiting', 'returned', 'held')
+           AND d.stream_name = ANY (_streams);
+    END IF;
+    PERFORM eventstore.consumer_unblock_v1($1, _streams);
+    RETURN coalesce(cardinality(_streams), 0);
+END $_$;
+
+ALTER FUNCTION eventstore.replay_parked(consumer_group text, stream_name text, positions bigint[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION replay_parked(consumer_group text, stream_name text, positions bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.replay_parked(consumer_group text, stream_name text, positions bigint[]) IS 'Deliver parked events again: SELECT eventstore.replay_parked(''emails''); of a stream: SELECT eventstore.replay_parked(''emails'', ''order-1'')';
 
 --
 -- Name: resume_projection(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -2218,6 +3008,281 @@ COMMENT ON COLUMN eventstore.categories.events IS 'How many events';
 COMMENT ON COLUMN eventstore.categories.last_position IS 'Position of the last one';
 
 --
+-- Name: deliveries; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.deliveries (
+    consumer_group text NOT NULL COLLATE pg_catalog."C",
+    "position" bigint NOT NULL,
+    stream_name text NOT NULL COLLATE pg_catalog."C",
+    state text NOT NULL,
+    first boolean NOT NULL,
+    holds boolean NOT NULL,
+    lease bigint DEFAULT 0 NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    available_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    member text,
+    reason text,
+    parked_at timestamp with time zone,
+    CONSTRAINT deliveries_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'returned'::text, 'leased'::text, 'parked'::text, 'held'::text])))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000', autovacuum_analyze_scale_factor='0', autovacuum_analyze_threshold='50000');
+
+ALTER TABLE eventstore.deliveries OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE deliveries; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.deliveries IS 'Events that consumer groups have taken from the log and not settled yet';
+
+--
+-- Name: COLUMN deliveries.consumer_group; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.consumer_group IS 'The group';
+
+--
+-- Name: COLUMN deliveries."position"; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries."position" IS 'Position of the event';
+
+--
+-- Name: COLUMN deliveries.stream_name; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.stream_name IS 'Stream of the event';
+
+--
+-- Name: COLUMN deliveries.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.state IS 'waiting: in the buffer; leased: a member has it; returned: to be delivered again; parked: waits for an operator; held: behind one that is parked, here or in a projection';
+
+--
+-- Name: COLUMN deliveries.first; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.first IS 'Whether nothing before it in its stream holds it back';
+
+--
+-- Name: COLUMN deliveries.holds; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.holds IS 'Whether what comes after it in its stream waits for it';
+
+--
+-- Name: COLUMN deliveries.lease; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.lease IS 'Changes whenever it is leased, or taken back: whoever has an older number settles nothing';
+
+--
+-- Name: COLUMN deliveries.attempt; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.attempt IS 'Counts how often it was delivered, before it is';
+
+--
+-- Name: COLUMN deliveries.available_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.available_at IS 'When it may be delivered; of one that is leased, when the lease ends';
+
+--
+-- Name: COLUMN deliveries.member; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.member IS 'Who had it last';
+
+--
+-- Name: COLUMN deliveries.reason; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.reason IS 'Why it was given back or parked';
+
+--
+-- Name: COLUMN deliveries.parked_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.deliveries.parked_at IS 'When it was parked';
+
+--
+-- Name: consumer_status; Type: VIEW; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE VIEW eventstore.consumer_status AS
+ SELECT g.consumer_group,
+    g.ordering,
+    g.buffer,
+    g.lease_seconds,
+    g.retries,
+    g.backoff_seconds,
+    g.after,
+    g.checkpoint,
+    h.head,
+    (h.head - g.checkpoint) AS lag_events,
+        CASE
+            WHEN (h.head > g.checkpoint) THEN GREATEST((clock_timestamp() - ( SELECT e.recorded_at
+               FROM eventstore.events e
+              WHERE (e."position" = (g.checkpoint + 1)))), '00:00:00'::interval)
+            ELSE '00:00:00'::interval
+        END AS lag_time,
+    d.buffered,
+    d.returned,
+    d.in_flight,
+    d.parked,
+    d.held,
+    d.members,
+    g.query,
+    g.created_at
+   FROM ((eventstore.consumer_groups g
+     CROSS JOIN ( SELECT COALESCE(max(e."position"), (0)::bigint) AS head
+           FROM eventstore.events e) h)
+     CROSS JOIN LATERAL ( SELECT (COALESCE(sum(c.count) FILTER (WHERE (c.state = 'waiting'::text)), (0)::numeric))::bigint AS buffered,
+            (COALESCE(sum(c.count) FILTER (WHERE (c.state = 'returned'::text)), (0)::numeric))::bigint AS returned,
+            (COALESCE(sum(c.count) FILTER (WHERE (c.state = 'leased'::text)), (0)::numeric))::bigint AS in_flight,
+            (COALESCE(sum(c.count) FILTER (WHERE (c.state = 'parked'::text)), (0)::numeric))::bigint AS parked,
+            (COALESCE(sum(c.count) FILTER (WHERE (c.state = 'held'::text)), (0)::numeric))::bigint AS held,
+            COALESCE(jsonb_object_agg(c.member, c.count) FILTER (WHERE (c.state = 'leased'::text)), '{}'::jsonb) AS members
+           FROM ( SELECT d_1.state,
+                        CASE
+                            WHEN (d_1.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
+                            ELSE NULL::text
+                        END AS member,
+                    count(*) AS count
+                   FROM eventstore.deliveries d_1
+                  WHERE (d_1.consumer_group = g.consumer_group)
+                  GROUP BY d_1.state,
+                        CASE
+                            WHEN (d_1.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
+                            ELSE NULL::text
+                        END) c) d);
+
+ALTER VIEW eventstore.consumer_status OWNER TO eventstore_owner;
+
+--
+-- Name: VIEW consumer_status; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON VIEW eventstore.consumer_status IS 'What every consumer group does and how far it is';
+
+--
+-- Name: COLUMN consumer_status.consumer_group; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.consumer_group IS 'Its name';
+
+--
+-- Name: COLUMN consumer_status.ordering; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.ordering IS 'stream: in order within each stream; none: as fast as it goes';
+
+--
+-- Name: COLUMN consumer_status.buffer; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.buffer IS 'How many events may wait';
+
+--
+-- Name: COLUMN consumer_status.lease_seconds; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.lease_seconds IS 'How long a member has a delivery before others get it';
+
+--
+-- Name: COLUMN consumer_status.retries; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.retries IS 'How often an event is delivered again before it is parked';
+
+--
+-- Name: COLUMN consumer_status.backoff_seconds; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.backoff_seconds IS 'How long before the first retry';
+
+--
+-- Name: COLUMN consumer_status.after; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.after IS 'Projections that have to have applied an event before it is delivered';
+
+--
+-- Name: COLUMN consumer_status.checkpoint; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.checkpoint IS 'How far it has taken events from the log';
+
+--
+-- Name: COLUMN consumer_status.head; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.head IS 'Last position of the log';
+
+--
+-- Name: COLUMN consumer_status.lag_events; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.lag_events IS 'Events that it has not looked at yet';
+
+--
+-- Name: COLUMN consumer_status.lag_time; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.lag_time IS 'Age of the oldest of them';
+
+--
+-- Name: COLUMN consumer_status.buffered; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.buffered IS 'Events that wait to be delivered: never more than buffer';
+
+--
+-- Name: COLUMN consumer_status.returned; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.returned IS 'Events that wait to be delivered again';
+
+--
+-- Name: COLUMN consumer_status.in_flight; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.in_flight IS 'Events that members have now';
+
+--
+-- Name: COLUMN consumer_status.parked; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.parked IS 'Events that wait for an operator: see the view parked';
+
+--
+-- Name: COLUMN consumer_status.held; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.held IS 'Events held back behind one of their stream that is parked, here or in a projection';
+
+--
+-- Name: COLUMN consumer_status.members; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.members IS 'How many deliveries each member has now';
+
+--
+-- Name: COLUMN consumer_status.query; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.query IS 'Which events it is given';
+
+--
+-- Name: COLUMN consumer_status.created_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.created_at IS 'When it was made';
+
+--
 -- Name: event_tags; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -2421,6 +3486,102 @@ COMMENT ON COLUMN eventstore.health.append_lock_held IS 'How long its transactio
 --
 
 COMMENT ON COLUMN eventstore.health.append_lock_waiters IS 'How many backends wait for it';
+
+--
+-- Name: parked; Type: VIEW; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE VIEW eventstore.parked AS
+ SELECT d.consumer_group,
+    d."position",
+    d.stream_name,
+    e.revision,
+    e.event_type,
+    d.attempt AS attempts,
+    d.reason,
+    d.member,
+    d.parked_at,
+    d.holds AS holds_stream,
+    ( SELECT count(*) AS count
+           FROM eventstore.deliveries h
+          WHERE (d.holds AND (h.consumer_group = d.consumer_group) AND (h.stream_name = d.stream_name) AND (h.state = 'held'::text))) AS held
+   FROM (eventstore.deliveries d
+     JOIN eventstore.events e ON ((e."position" = d."position")))
+  WHERE (d.state = 'parked'::text);
+
+ALTER VIEW eventstore.parked OWNER TO eventstore_owner;
+
+--
+-- Name: VIEW parked; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON VIEW eventstore.parked IS 'Events that consumer groups have set aside; replay_parked() delivers them again, drop_parked() leaves them out';
+
+--
+-- Name: COLUMN parked.consumer_group; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.consumer_group IS 'The group';
+
+--
+-- Name: COLUMN parked."position"; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked."position" IS 'Position of the event';
+
+--
+-- Name: COLUMN parked.stream_name; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.stream_name IS 'Its stream';
+
+--
+-- Name: COLUMN parked.revision; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.revision IS 'Its revision';
+
+--
+-- Name: COLUMN parked.event_type; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.event_type IS 'Its type';
+
+--
+-- Name: COLUMN parked.attempts; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.attempts IS 'How often it was delivered';
+
+--
+-- Name: COLUMN parked.reason; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.reason IS 'Why it is parked';
+
+--
+-- Name: COLUMN parked.member; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.member IS 'Who had it last';
+
+--
+-- Name: COLUMN parked.parked_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.parked_at IS 'Since when';
+
+--
+-- Name: COLUMN parked.holds_stream; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.holds_stream IS 'Whether later events of its stream wait for it';
+
+--
+-- Name: COLUMN parked.held; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.parked.held IS 'How many of them have come so far';
 
 --
 -- Name: projection_failures; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
@@ -2946,6 +4107,20 @@ ALTER TABLE ONLY eventstore.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
 --
+-- Name: consumer_groups consumer_groups_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.consumer_groups
+    ADD CONSTRAINT consumer_groups_pkey PRIMARY KEY (consumer_group);
+
+--
+-- Name: deliveries deliveries_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.deliveries
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (consumer_group, "position");
+
+--
 -- Name: event_tags event_tags_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -3007,6 +4182,36 @@ ALTER TABLE ONLY eventstore.projection_versions
 
 ALTER TABLE ONLY eventstore.projection_workers
     ADD CONSTRAINT projection_workers_pkey PRIMARY KEY (projection, version, owner);
+
+--
+-- Name: deliveries_free_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE INDEX deliveries_free_idx ON eventstore.deliveries USING btree (consumer_group, first, "position") WHERE (state = ANY (ARRAY['waiting'::text, 'returned'::text]));
+
+--
+-- Name: deliveries_held_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE INDEX deliveries_held_idx ON eventstore.deliveries USING btree (consumer_group, "position") WHERE ((state = 'held'::text) AND first);
+
+--
+-- Name: deliveries_leased_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE INDEX deliveries_leased_idx ON eventstore.deliveries USING btree (consumer_group, available_at) WHERE (state = 'leased'::text);
+
+--
+-- Name: deliveries_parked_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE INDEX deliveries_parked_idx ON eventstore.deliveries USING btree (consumer_group, "position") WHERE (state = 'parked'::text);
+
+--
+-- Name: deliveries_stream_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE INDEX deliveries_stream_idx ON eventstore.deliveries USING btree (consumer_group, stream_name, "position") WHERE (holds OR (state = 'held'::text));
 
 --
 -- Name: events_category_position_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
@@ -3090,6 +4295,14 @@ GRANT USAGE ON SCHEMA eventstore TO eventstore_reader;
 GRANT USAGE ON SCHEMA eventstore TO eventstore_worker;
 
 --
+-- Name: FUNCTION ack(consumer_group text, VARIADIC deliveries text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) TO eventstore_worker;
+
+--
 -- Name: FUNCTION append(stream_name text, event_type text, data jsonb, metadata jsonb, expected_revision bigint, event_id uuid, tags text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -3151,6 +4364,104 @@ GRANT ALL ON FUNCTION eventstore.compare_projection(projection text, version int
 GRANT ALL ON FUNCTION eventstore.compare_projection(projection text, version integer, timeout interval) TO eventstore_worker;
 
 --
+-- Name: FUNCTION consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) TO eventstore_worker;
+
+--
+-- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) TO eventstore_worker;
+
+--
+-- Name: TABLE consumer_groups; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.consumer_groups TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.consumer_groups TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.consumer_groups TO eventstore_worker;
+
+--
+-- Name: FUNCTION consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_lock_v1(_group text, _lock boolean); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text, _delay double precision, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text, _delay double precision, _reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text, _delay double precision, _reason text) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text, _delay double precision, _reason text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION consumer_park_v1(_group text, _positions bigint[], _holds boolean, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_park_v1(_group text, _positions bigint[], _holds boolean, _reason text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_reach_v1(_after text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_reach_v1(_after text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_receive_v1(_group text, _max integer, _member text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_unblock_v1(_group text, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_unblock_v1(_group text, _streams text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_unheld_v1(_group text, _after text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION delete_consumer(consumer_group text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.delete_consumer(consumer_group text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.delete_consumer(consumer_group text) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.delete_consumer(consumer_group text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION drop_parked(consumer_group text, stream_name text, positions bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.drop_parked(consumer_group text, stream_name text, positions bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.drop_parked(consumer_group text, stream_name text, positions bigint[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.drop_parked(consumer_group text, stream_name text, positions bigint[]) TO eventstore_worker;
+
+--
 -- Name: FUNCTION drop_projection(projection text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -3208,6 +4519,14 @@ REVOKE ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _befo
 GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) TO eventstore_reader;
 GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION nack(consumer_group text, delivery text, action text, reason text, delay double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) TO eventstore_worker;
 
 --
 -- Name: FUNCTION partition_of(stream_name text, partitions integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3387,10 +4706,26 @@ GRANT ALL ON FUNCTION eventstore.rebuild_projection(projection text, version int
 GRANT ALL ON FUNCTION eventstore.rebuild_projection(projection text, version integer) TO eventstore_worker;
 
 --
+-- Name: FUNCTION receive(consumer_group text, max_events integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.receive(consumer_group text, max_events integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.receive(consumer_group text, max_events integer) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.receive(consumer_group text, max_events integer) TO eventstore_worker;
+
+--
 -- Name: FUNCTION refuse_change(); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
 REVOKE ALL ON FUNCTION eventstore.refuse_change() FROM PUBLIC;
+
+--
+-- Name: FUNCTION replay_parked(consumer_group text, stream_name text, positions bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.replay_parked(consumer_group text, stream_name text, positions bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.replay_parked(consumer_group text, stream_name text, positions bigint[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.replay_parked(consumer_group text, stream_name text, positions bigint[]) TO eventstore_worker;
 
 --
 -- Name: FUNCTION resume_projection(projection text, version integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -3471,6 +4806,22 @@ GRANT SELECT ON TABLE eventstore.categories TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.categories TO eventstore_worker;
 
 --
+-- Name: TABLE deliveries; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.deliveries TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.deliveries TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.deliveries TO eventstore_worker;
+
+--
+-- Name: TABLE consumer_status; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.consumer_status TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.consumer_status TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.consumer_status TO eventstore_worker;
+
+--
 -- Name: TABLE event_tags; Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -3501,6 +4852,14 @@ GRANT SELECT ON TABLE eventstore.log TO eventstore_worker;
 GRANT SELECT ON TABLE eventstore.health TO eventstore_writer;
 GRANT SELECT ON TABLE eventstore.health TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.health TO eventstore_worker;
+
+--
+-- Name: TABLE parked; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.parked TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.parked TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.parked TO eventstore_worker;
 
 --
 -- Name: TABLE projection_failures; Type: ACL; Schema: eventstore; Owner: eventstore_owner

@@ -83,6 +83,16 @@ def test_every_operation_and_every_refusal_is_described() -> None:
         ("GET", "/projections/{projection}/parked"),
         ("POST", "/projections/{projection}/parked/{stream_name}/retry"),
         ("POST", "/projections/{projection}/parked/{stream_name}/skip"),
+        ("GET", "/consumers"),
+        ("PUT", "/consumers/{consumer}"),
+        ("GET", "/consumers/{consumer}"),
+        ("DELETE", "/consumers/{consumer}"),
+        ("POST", "/consumers/{consumer}/receive"),
+        ("POST", "/consumers/{consumer}/ack"),
+        ("POST", "/consumers/{consumer}/nack"),
+        ("GET", "/consumers/{consumer}/parked"),
+        ("POST", "/consumers/{consumer}/parked/replay"),
+        ("POST", "/consumers/{consumer}/parked/drop"),
     }
     for methods in description["paths"].values():
         for operation in methods.values():

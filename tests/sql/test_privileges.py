@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from urllib.parse import urlsplit
 
 import asyncpg
 import psycopg
@@ -47,6 +48,9 @@ FORBIDDEN = [
     "UPDATE eventstore.projection_partitions SET checkpoint = 0",
     "DELETE FROM eventstore.projection_failures",
     "INSERT INTO eventstore.projection_workers VALUES ('orders', 1, 'me', 'infinity')",
+    "UPDATE eventstore.consumer_groups SET checkpoint = 0",
+    "DELETE FROM eventstore.deliveries",
+    "SELECT eventstore.consumer_park_v1('emails', '{1}', true)",
     "SET session_replication_role = replica",
     "SET ROLE eventstore_owner",
     "GRANT eventstore_owner TO CURRENT_USER",
@@ -137,6 +141,70 @@ LOOK = (
     "SELECT eventstore.projection_position('orders', 'a')",
     "SELECT eventstore.wait_for('orders', 0, '0'::interval)",
 )
+
+
+CONSUME = (
+    "SELECT eventstore.receive('emails')",
+    "SELECT eventstore.ack('emails', '1-1')",
+    "SELECT eventstore.nack('emails', '1-1')",
+)
+DEFINE = (
+    "SELECT eventstore.consumer_create_v1('emails', _buffer => 7)",
+    "SELECT eventstore.replay_parked('emails')",
+    "SELECT eventstore.drop_parked('emails', 'a')",
+    "SELECT eventstore.delete_consumer('none')",
+)
+LOOK_AT_GROUPS = (
+    "SELECT * FROM eventstore.consumer_status",
+    "SELECT * FROM eventstore.parked",
+    "SELECT * FROM eventstore.deliveries",
+)
+
+
+@pytest.mark.parametrize(
+    ("role", "may", "may_not"),
+    [
+        ("worker", [*CONSUME, *DEFINE, *LOOK_AT_GROUPS], []),
+        ("writer", [*CONSUME, *DEFINE, *LOOK_AT_GROUPS], []),
+        ("reader", LOOK_AT_GROUPS, [*CONSUME, *DEFINE]),
+    ],
+)
+def test_workers_and_writers_consume_and_readers_look(
+    login: Login,
+    dsn: str,
+    sync_store: SyncEventStore,
+    role: str,
+    may: list[str],
+    may_not: list[str],
+) -> None:
+    sync_store.append("a", EventData("T"))
+    sync_store.consumers.create("emails")
+    with psycopg.connect(login(f"eventstore_{role}", dsn), autocommit=True) as connection:
+        for statement in may:
+            connection.execute(statement.encode())
+        for statement in may_not:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+
+
+def test_a_login_may_be_given_to_consume_and_nothing_else(
+    login: Login, dsn: str, sql: Psql, sync_store: SyncEventStore
+) -> None:
+    sync_store.consumers.create("emails")
+    member = login("eventstore_reader", dsn)
+    name = urlsplit(member).username
+    for function in ("consumer_receive_v1", "consumer_ack_v1", "consumer_nack_v1"):
+        sql.execute(f"GRANT EXECUTE ON FUNCTION eventstore.{function} TO {name}".encode())
+    with SyncEventStore(member) as store:
+        assert store.consumers.receive("emails") == []
+        for change in (
+            lambda: store.consumers.create("emails", buffer=7),
+            lambda: store.consumers.delete("emails"),
+            lambda: store.consumers.replay("emails"),
+        ):
+            with pytest.raises(AccessDenied):
+                change()
+    sql.execute(f"DROP OWNED BY {name}".encode())
 
 
 @pytest.mark.parametrize(

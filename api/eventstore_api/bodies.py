@@ -1,0 +1,35 @@
+"""Small JSON bodies of requests that FastAPI routes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import Request
+
+from eventstore import LimitExceeded
+from eventstore_api.headers import JSON, Headers, media_type
+from eventstore_api.problems import HttpError
+
+MOST: Final = 1 << 18
+"""Bytes of a body, unless a route says otherwise."""
+
+
+async def small_body(request: Request, *, needed: bool = True, most: int = MOST) -> bytes:
+    """Give a small JSON body. Raises 413 and 415. One that is not `needed` may be left out."""
+    headers = Headers(request.scope["headers"])
+    if not needed and headers.get(b"content-type") is None:
+        headers = Headers([(b"content-type", JSON.encode())])
+    if (kind := media_type(headers)) != JSON:
+        raise HttpError("unsupported-media-type", f"the body is {JSON}: {kind[:60]}")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise LimitExceeded(f"a request body is at most {most} bytes here")
+    return bytes(body) or (b"" if needed else b"{}")
+
+
+def takes(model: str, *, needed: bool = True) -> dict[str, Any]:
+    """Describe such a body."""
+    schema = {"$ref": f"#/components/schemas/{model}"}
+    return {"requestBody": {"required": needed, "content": {JSON: {"schema": schema}}}}

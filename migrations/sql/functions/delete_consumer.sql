@@ -1,0 +1,13 @@
+-- Removes a consumer group with all that it has not delivered yet. Gives whether it was there.
+CREATE FUNCTION eventstore.delete_consumer(consumer_group text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM eventstore.consumer_groups AS g WHERE g.consumer_group = $1;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM eventstore.deliveries AS d WHERE d.consumer_group = $1;
+    RETURN true;
+END $$;

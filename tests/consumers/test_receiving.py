@@ -1,0 +1,177 @@
+"""Waiting receives: what wakes them, and what they leave behind when they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from eventstore import Delivery, EventData, EventQuery, EventStore, Unavailable
+from eventstore.progress import progress_channel
+from eventstore.receiving import Receiver
+from tests.consumers.groups import append, counts, create, receive
+from tests.consumers.test_after import REGISTER, apply
+from tests.fix_database import Pg, new_pg
+from tests.fix_waiting import DEADLINE, until, until_waiting
+
+
+class Looks:
+    """A store's statements, counted by name, with the time to look again taken out."""
+
+    def __init__(self, store: EventStore) -> None:
+        self.looks = 0
+        self._store = store
+
+    async def __call__(self, name: str, *args: Any) -> Any:
+        rows = await self._store._fetch(name, *args)
+        if name != "consumer_receive":
+            return rows
+        self.looks += 1
+        return [[row[0], None, *list(row)[2:]] for row in rows]
+
+    async def reach(self, count: int) -> None:
+        async def looked() -> bool:
+            return self.looks >= count
+
+        await until(looked, f"{count} looks")
+
+
+@pytest.fixture
+def looks(store: EventStore) -> Looks:
+    return Looks(store)
+
+
+@pytest.fixture
+def receiver(store: EventStore, looks: Looks) -> Receiver:
+    """A receiver that the time does not wake."""
+    return Receiver(looks, store.start_following)
+
+
+Ask = Callable[[], Awaitable[list[Delivery]]]
+
+
+@pytest.fixture
+def ask(receiver: Receiver) -> Ask:
+    return lambda: receiver.receive("emails", 1, "m", DEADLINE)
+
+
+async def test_an_event_wakes_one_of_those_who_wait(
+    store: EventStore, looks: Looks, ask: Ask
+) -> None:
+    await store.consumers.create("emails", EventQuery(types=["A"]))
+    waiting = [asyncio.ensure_future(ask()) for _ in range(20)]
+    await looks.reach(21)  # each when it came, and the one that waits for all of them again
+    for n in range(1, 4):
+        await store.append(f"s-{n}", [EventData("B"), EventData("A")])
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert [[one.event.position for one in task.result()] for task in done] == [[2 * n]]
+        waiting = [task for task in waiting if task not in done]
+        assert store.followers <= 1
+    assert looks.looks < 60
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert store.followers == 0
+
+
+async def test_what_is_settled_here_wakes_who_waits_for_it(
+    store: EventStore, connection: Pg, receiver: Receiver, looks: Looks, ask: Ask
+) -> None:
+    await append(store, "a", "a")
+    await create(connection)
+    [first] = await ask()
+    waiting = asyncio.ensure_future(ask())
+    await looks.reach(3)
+    assert not (await store.consumers.ack("emails", [first])).lost
+    receiver.wake("emails")
+    assert [one.event.position for one in await waiting] == [2]
+
+
+async def test_a_projection_that_moves_wakes_who_comes_after_it(
+    store: EventStore, connection: Pg, receiver: Receiver, looks: Looks, ask: Ask
+) -> None:
+    await append(store, "a")
+    await connection.execute(REGISTER, "one", 1, 1)
+    await create(connection, after=["one"])
+    waiting = asyncio.ensure_future(ask())
+    await looks.reach(2)
+    await apply(connection, "one", 1)
+    receiver.progressed()
+    assert len(await waiting) == 1
+
+
+async def test_a_store_tells_its_receivers_what_moves(store: EventStore, connection: Pg) -> None:
+    await append(store, "a", "a")
+    await connection.execute(REGISTER, "one", 1, 1)
+    await create(connection, after=["one"])
+    waiting = asyncio.create_task(store.consumers.receive("emails", wait=DEADLINE))
+    await apply(connection, "one", 2)
+    await connection.execute("SELECT pg_notify($1, '')", progress_channel(store.schema))
+    [first] = await waiting
+    waiting = asyncio.create_task(store.consumers.receive("emails", wait=DEADLINE))
+    await store.consumers.ack("emails", [first])
+    [second] = await waiting
+    assert second.event.position == 2
+
+
+async def test_the_time_wakes_for_a_retry_and_for_the_end_of_a_lease(
+    store: EventStore, connection: Pg
+) -> None:
+    await append(store, "a")
+    await create(connection, lease=0.1)
+    await receive(connection)
+    [again] = await store.consumers.receive("emails", wait=DEADLINE)
+    assert again.attempt == 2
+    await store.consumers.create("emails", lease=60)
+    if not (await store.consumers.nack("emails", [again], delay=0.1)).lost:
+        [again] = await store.consumers.receive("emails", wait=DEADLINE)
+        assert again.attempt == 3
+
+
+async def test_who_waits_is_let_go_when_the_store_is_closed(dsn: str, connection: Pg) -> None:
+    await create(connection)
+    async with EventStore(dsn) as closing:
+        waiting = [
+            asyncio.create_task(closing.consumers.receive("emails", wait=DEADLINE))
+            for _ in range(3)
+        ]
+
+        async def waits() -> bool:
+            return closing.followers == 1
+
+        await until(waits, "a receive that waits")
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert outcome == [] or isinstance(outcome, Unavailable)
+
+
+async def test_a_receive_that_is_cancelled_gives_back_what_comes_nevertheless(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    await append(store, "a")
+    await create(connection, retries=0)
+    async with new_pg(dsn) as other:
+        async with other.transaction():
+            await other.execute("SELECT FROM eventstore.consumer_groups FOR UPDATE")
+            receiving = asyncio.create_task(store.consumers.receive("emails"))
+            await until_waiting(connection)
+            receiving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
+    assert await counts(connection) == {"returned": 1}
+    [again] = await receive(connection)
+    assert again.attempt == 1
+
+
+async def test_a_group_that_is_deleted_ends_the_wait_for_it(store: EventStore) -> None:
+    await store.consumers.create("emails")
+    waiting = asyncio.create_task(store.consumers.receive("emails", wait=DEADLINE))
+
+    async def waits() -> bool:
+        return store.followers == 1
+
+    await until(waits, "a receive that waits")
+    await store.consumers.delete("emails")
+    with pytest.raises(LookupError, match="there is no consumer group"):
+        await waiting
