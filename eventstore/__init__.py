@@ -2,10 +2,13 @@
 
 from eventstore.app import App
 from eventstore.catalog import ProjectionCatalog
+from eventstore.codec import decode_event
 from eventstore.core.append import Append, Appended
 from eventstore.core.catalog import ParkedStream, ProjectionStatus, TableComparison
+from eventstore.core.decider import Decider
 from eventstore.core.errors import (
     AppendRefused,
+    CommandRefused,
     ConditionFailed,
     DefinitionChanged,
     DuplicateEventId,
@@ -22,7 +25,9 @@ from eventstore.core.errors import (
     SchemaMismatch,
     StreamParked,
     Unavailable,
+    UnreadableEvent,
 )
+from eventstore.core.event_types import EventTypes
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import Limits
 from eventstore.core.projection import Projection
@@ -30,6 +35,7 @@ from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
 from eventstore.core.sql_projection import SqlProjection
+from eventstore.deciders import Handled
 from eventstore.feed import Follower
 from eventstore.store import EventStore
 
@@ -42,15 +48,19 @@ __all__ = [
     "AppendCondition",
     "AppendRefused",
     "Appended",
+    "CommandRefused",
     "ConditionFailed",
+    "Decider",
     "DefinitionChanged",
     "DuplicateEventId",
     "EventData",
     "EventQuery",
     "EventStore",
     "EventStoreError",
+    "EventTypes",
     "ExpectedRevision",
     "Follower",
+    "Handled",
     "HistoryRewound",
     "InvalidInput",
     "LimitExceeded",
@@ -72,4 +82,6 @@ __all__ = [
     "TableComparison",
     "TablePage",
     "Unavailable",
+    "UnreadableEvent",
+    "decode_event",
 ]

@@ -13,15 +13,19 @@ PUBLIC = [
     "AppendCondition",
     "AppendRefused",
     "Appended",
+    "CommandRefused",
     "ConditionFailed",
+    "Decider",
     "DefinitionChanged",
     "DuplicateEventId",
     "EventData",
     "EventQuery",
     "EventStore",
     "EventStoreError",
+    "EventTypes",
     "ExpectedRevision",
     "Follower",
+    "Handled",
     "HistoryRewound",
     "InvalidInput",
     "LimitExceeded",
@@ -43,6 +47,8 @@ PUBLIC = [
     "TableComparison",
     "TablePage",
     "Unavailable",
+    "UnreadableEvent",
+    "decode_event",
 ]
 
 
