@@ -18,7 +18,7 @@ from eventstore.core.projection import Projection
 class App:
     """One bounded context: `App(projections=[orders], deciders=[order])`.
 
-    `eventstore worker myapp:app` runs its projections; `eventstore serve --app myapp:app` does, too,
+    `eventstore worker myapp:app` runs its projections; `eventstore serve --app myapp:app` does so
     and takes the commands of its deciders. `events` are event types beyond those of the deciders;
     `app.events` has all of them.
 

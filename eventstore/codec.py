@@ -124,9 +124,10 @@ def encode_event(
 ) -> EventData:
     """Give an event of a known type as what is appended, with the version of its shape."""
     name = types.name_of(type(event))
-    if (version := types.version_of(name)) > 1:
-        metadata = {**metadata, SCHEMA_VERSION: version}
-    return EventData(name, codec_of(type(event)).to_json(event), metadata, tags=tags)
+    version = types.version_of(name)
+    shape = {SCHEMA_VERSION: version} if version > 1 else {}
+    data = codec_of(type(event)).to_json(event)
+    return EventData(name, data, {**metadata, **shape}, tags=tags)
 
 
 def decode_event(types: EventTypes, event: RecordedEvent) -> Any:

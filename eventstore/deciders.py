@@ -114,7 +114,7 @@ def handling(
         )
     name = decider.name_of(command)
     key = None if command_id is None else command_key(decider.name, name, command_id)
-    tags = tuple(tags)
+    tags = tags if isinstance(tags, str) else tuple(tags)  # a text is refused, not taken apart
     # Whoever was faster is done: the first retry need not wait.
     waits = chain([0.0], delays())
     while True:
@@ -147,7 +147,7 @@ def handling(
         retries -= 1
         yield Pause(next(waits))
     for one, event_id in zip(written, appended.event_ids, strict=True):
-        one.event_id = event_id
+        one.event_id, one.tags = event_id, sorted(set(one.tags))
     state = decider.fold(events, loaded.state)
     if decider.snapshot_every and appended.revision - loaded.kept >= decider.snapshot_every:
         yield from _keep(decider, state, appended)

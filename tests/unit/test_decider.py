@@ -216,4 +216,3 @@ def test_an_event_that_could_not_be_stored_is_a_fault_without_a_database() -> No
     )
     with pytest.raises(InvalidInput, match="not JSON"):
         given(made, []).when(Touch())
-
