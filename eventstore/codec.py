@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -103,14 +102,20 @@ class _Pydantic:
         return JsonSchema(schema, schema.pop("$defs", {}))
 
 
-@cache
+_codecs: Final[dict[Any, Codec]] = {}
+
+
 def codec_of(kind: Any) -> Codec:
     """Give how a type becomes JSON. Raises InvalidInput for a type that JSON cannot have."""
-    try:
-        is_pydantic = hasattr(kind, "__pydantic_core_schema__")
-        return _Pydantic(kind) if is_pydantic else _Msgspec(kind)
-    except (TypeError, NameError) as fault:
-        raise InvalidInput(f"{getattr(kind, '__qualname__', kind)}: {fault}") from fault
+    found = _codecs.get(kind)
+    if found is None:
+        try:
+            is_pydantic = hasattr(kind, "__pydantic_core_schema__")
+            found = _Pydantic(kind) if is_pydantic else _Msgspec(kind)
+        except (TypeError, NameError) as fault:
+            raise InvalidInput(f"{getattr(kind, '__qualname__', kind)}: {fault}") from fault
+        _codecs[kind] = found
+    return found
 
 
 def json_schema(kind: Any) -> dict[str, Any]:
@@ -136,7 +141,7 @@ def decode_event(types: EventTypes, event: RecordedEvent) -> Any:
     None for a type that `types` does not have. Raises UnreadableEvent, with the JSON path, for
     data that does not fit the type.
     """
-    cls: Any = types.get(event.event_type)
+    cls = types.get(event.event_type)
     if cls is None:
         return None
     version = 1 if event.metadata_json == "{}" else event.metadata.get(SCHEMA_VERSION, 1)

@@ -24,12 +24,12 @@ from eventstore.core.errors import (
     InvalidInput,
     RevisionConflict,
 )
+from eventstore.core.event_types import SCHEMA_VERSION
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.jsontext import encode_json
 from eventstore.core.paging import PageSize
 from eventstore.core.reads import stream_scan
 from eventstore.core.revisions import NO_STREAM, ExpectedRevision
-from eventstore.core.streams import category, check_stream_name
 
 logger = logging.getLogger("eventstore.deciders")
 
@@ -108,10 +108,9 @@ def handling(
     retries: int,
 ) -> Generator[Step, Any, Handled[S]]:
     """Handle a command: steps, and what has come of it. See `EventStore.handle`."""
-    if category(check_stream_name(stream_name)) != decider.category:
-        raise InvalidInput(
-            f"{decider.name} decides on streams like {decider.category}-1: {stream_name!r}"
-        )
+    decider.check_stream(stream_name)
+    if SCHEMA_VERSION in metadata:
+        raise InvalidInput(f"the store gives {SCHEMA_VERSION} by itself", path="$.metadata")
     name = decider.name_of(command)
     key = None if command_id is None else command_key(decider.name, name, command_id)
     tags = tags if isinstance(tags, str) else tuple(tags)  # a text is refused, not taken apart
@@ -124,12 +123,10 @@ def handling(
         events = decider.decide(command, loaded.state)
         revision = loaded.revision if loaded.revision >= 0 else None
         if not events:
-            return Handled(
-                stream_name, (), (), loaded.state, revision, loaded.position, appended=None
-            )
-        written = tuple(
-            [encode_event(decider.events, one, metadata=metadata, tags=tags) for one in events]
-        )
+            return Handled(stream_name, (), (), loaded.state, revision, loaded.position, None)
+        written = [
+            encode_event(decider.events, one, metadata=metadata, tags=tags) for one in events
+        ]
         if key is not None:
             for index, one in enumerate(written):
                 one.event_id = derived_id(stream_name, key, index)
@@ -137,22 +134,43 @@ def handling(
             appended = yield Store(
                 stream_name, written, NO_STREAM if revision is None else revision
             )
-        except (RevisionConflict, DuplicateEventId) as lost:
-            if retries == 0 or (key is None and isinstance(lost, DuplicateEventId)):
+        except RevisionConflict:
+            if retries == 0:
                 raise
+        except DuplicateEventId:
+            copied = yield from _load(decider, stream_name, key)
+            if not copied.own:
+                raise
+            return _answered_before(decider, copied)
         else:
             if key is None or not appended.replayed:
-                break
-            # A copy of this command was faster, and may have decided on an earlier state.
+                return (yield from _stored(decider, loaded, events, written, appended))
+            # A copy of this command was faster, and may have decided on another state.
+            return _answered_before(decider, (yield from _load(decider, stream_name, key)))
         retries -= 1
         yield Pause(next(waits))
+
+
+def _stored(
+    decider: Decider[S],
+    loaded: _Loaded[S],
+    events: tuple[Any, ...],
+    written: Sequence[EventData],
+    appended: Appended,
+) -> Generator[Step, Any, Handled[S]]:
     for one, event_id in zip(written, appended.event_ids, strict=True):
         one.event_id, one.tags = event_id, sorted(set(one.tags))
     state = decider.fold(events, loaded.state)
     if decider.snapshot_every and appended.revision - loaded.kept >= decider.snapshot_every:
         yield from _keep(decider, state, appended)
     return Handled(
-        stream_name, events, written, state, appended.revision, appended.position, appended
+        appended.stream_name,
+        events,
+        tuple(written),
+        state,
+        appended.revision,
+        appended.position,
+        appended,
     )
 
 
@@ -160,8 +178,9 @@ def _load(
     decider: Decider[S], stream_name: str, key: str | None
 ) -> Generator[Step, Any, _Loaded[S]]:
     """Read a stream: its snapshot, if there is one to be trusted, and the events behind it."""
-    first_id = None if key is None else derived_id(stream_name, key, 0)
-    loaded = _Loaded(decider.initial, -1, 0, -1, [])
+    wanted = None if key is None else derived_id(stream_name, key, 0)
+    state, revision, position, kept = decider.initial, -1, 0, -1
+    own: list[RecordedEvent] = []
     scan = stream_scan(stream_name, after=None, before=None, direction="forward")
     size = PageSize(_PAGE)
     asked = size()
@@ -169,10 +188,10 @@ def _load(
         rows = yield Fetch(scan.statement, scan.args(asked))
     else:
         version = decider.snapshot_version
-        args = (stream_name, decider.name, version, first_id, asked)
+        args = (stream_name, decider.name, version, wanted, asked)
         rows = yield Fetch("stream_from_snapshot", args)
         if rows and rows[0][4] is None:  # no event, but a snapshot
-            position, _, revision, _, _, text, *_ = rows.pop(0)
+            at, _, kept_at, _, _, text, *_ = rows.pop(0)
             try:
                 state = codec_of(decider.state_type).decode(text)
             except EventStoreError as fault:
@@ -181,34 +200,26 @@ def _load(
                 )
                 rows = yield Fetch(scan.statement, scan.args(asked))
             else:
-                loaded = _Loaded(state, revision, position, revision, [])
+                revision, position, kept = kept_at, at, kept_at
     while rows:
         page = list(map(RecordedEvent._make, rows))
         for event in page:
-            own = _is_own(event, key, first_id, loaded.own)
-            if loaded.own and not own:
-                return loaded
+            if wanted is not None:
+                if str(event.event_id) == wanted:
+                    own.append(event)
+                    wanted = derived_id(stream_name, key or "", len(own))
+                elif own:
+                    return _Loaded(state, revision, position, kept, own)
             value = decode_event(decider.events, event)
-            state = loaded.state if value is None else decider.evolve(loaded.state, value)
-            if own:
-                loaded.own.append(event)
-            loaded = loaded._replace(state=state, revision=event.revision, position=event.position)
+            if value is not None:
+                state = decider.evolve(state, value)
+            revision, position = event.revision, event.position
         if len(page) < asked:
             break
         size.read(page)
         asked = size()
         rows = yield Fetch(scan.statement, scan.behind(page[-1]).args(asked))
-    return loaded
-
-
-def _is_own(
-    event: RecordedEvent, key: str | None, first_id: str | None, own: list[RecordedEvent]
-) -> bool:
-    """Tell whether an event is the next one of the command with this key."""
-    if key is None:
-        return False
-    wanted = first_id if not own else derived_id(event.stream_name, key, len(own))
-    return str(event.event_id) == wanted
+    return _Loaded(state, revision, position, kept, own)
 
 
 def _answered_before(decider: Decider[S], loaded: _Loaded[S]) -> Handled[S]:

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from eventstore_api import models
+from eventstore_api.described_commands import add_commands, command_problems
 from eventstore_api.headers import CLOUDEVENT, CLOUDEVENTS, JSON, NDJSON
 from eventstore_api.problems import KINDS, PROBLEM_JSON
 from eventstore_api.sse import SSE
@@ -21,6 +22,7 @@ _MODELS: Final = (
     models.AppendedMany,
     models.Appends,
     models.CloudEvent,
+    models.Command,
     models.Event,
     models.NewEvent,
     models.Page,
@@ -56,6 +58,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     paths = schema["paths"]
     for path, operations in _hot_paths().items():
         paths.setdefault(path, {}).update(operations)
+    add_commands(schema, app.state.app)
     for path, operations in paths.items():
         for method, operation in operations.items():
             _add_problems(path, method, operation)
@@ -74,13 +77,9 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs |= {"revision-conflict", "duplicate-event-id", "limit-exceeded"}
         slugs.add("unsupported-media-type")
     if path.startswith("/projections"):
-        slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
-        if "{" in path:
-            slugs |= {"not-found", "invalid-request", "projection-stopped", "stream-parked"}
-        if method == "delete" or path.endswith(("/rebuild", "/switch")):
-            slugs.add("projection-refused")
-        if "requestBody" in operation:
-            slugs |= {"limit-exceeded", "unsupported-media-type"}
+        slugs = _projection_problems(path, method, operation)
+    if path.startswith(("/commands", "/schemas")):
+        slugs = command_problems(path, method)
     if "/tables/" in path:
         slugs |= {"position-not-reached", "limit-exceeded"}
     if method == "post" and path in _hot_paths():
@@ -98,6 +97,17 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
                 "content": {PROBLEM_JSON: {"schema": _ref("Problem")}},
             },
         )
+
+
+def _projection_problems(path: str, method: str, operation: dict[str, Any]) -> set[str]:
+    slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
+    if "{" in path:
+        slugs |= {"not-found", "invalid-request", "projection-stopped", "stream-parked"}
+    if method == "delete" or path.endswith(("/rebuild", "/switch")):
+        slugs.add("projection-refused")
+    if "requestBody" in operation:
+        slugs |= {"limit-exceeded", "unsupported-media-type"}
+    return slugs
 
 
 def _ref(model: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from eventstore.core.append import MAX_KEY_LENGTH
 from eventstore.core.definition import is_projection_name
 from eventstore.core.errors import InvalidInput
 from eventstore.core.event_types import EventTypes, is_model
+from eventstore.core.streams import category as category_of
 from eventstore.core.streams import check_stream_name, check_text
 
 S = TypeVar("S")
@@ -180,6 +181,14 @@ class Decider(Generic[S]):
     def stream(self, entity_id: str) -> str:
         """Give the stream of an entity: its category and id."""
         return check_stream_name(f"{self.category}-{entity_id}")
+
+    def check_stream(self, stream_name: str) -> str:
+        """Return the name of a stream of its category, or raise InvalidInput."""
+        if category_of(check_stream_name(stream_name)) != self.category:
+            raise InvalidInput(
+                f"{self.name} decides on streams like {self.category}-1: {stream_name!r}"
+            )
+        return stream_name
 
     def _add_command(self, cls: type, name: str | None) -> None:
         if not is_model(cls):

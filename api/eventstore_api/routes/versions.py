@@ -41,20 +41,20 @@ _rebuild: Final = msgspec.json.Decoder(RebuildIn)
 _switch: Final = msgspec.json.Decoder(SwitchIn)
 
 
-def _takes(model: str) -> dict[str, Any]:
+def takes(model: str) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{model}"}
     return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
-async def _body(request: Request) -> bytes:
-    """Give a small JSON body. Raises 413 and 415."""
+async def json_body(request: Request, most: int = _MOST_BODY) -> bytes:
+    """Give a JSON body of at most so many bytes. Raises 413 and 415."""
     if (kind := media_type(Headers(request.scope["headers"]))) != JSON:
         raise HttpError("unsupported-media-type", f"the body is {JSON}: {kind[:60]}")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MOST_BODY:
-            raise LimitExceeded(f"a request body is at most {_MOST_BODY} bytes here")
+        if len(body) > most:
+            raise LimitExceeded(f"a request body is at most {most} bytes here")
     return bytes(body)
 
 
@@ -71,11 +71,11 @@ def _reply(body: object, status: int = 200) -> Response:
     "/projections/{projection}/rebuild",
     response_model=Rebuilding,
     status_code=202,
-    openapi_extra=_takes("Rebuild"),
+    openapi_extra=takes("Rebuild"),
     summary="Let a version that does not serve begin anew with the first event",
 )
 async def rebuild(projection: Name, request: Request, store: Store) -> Response:
-    version = decoded(_rebuild, await _body(request)).version
+    version = decoded(_rebuild, await json_body(request)).version
     await store.projections.rebuild(projection, version)
     return _reply({"projection": projection, "version": version, "checkpoint": 0}, 202)
 
@@ -83,13 +83,13 @@ async def rebuild(projection: Name, request: Request, store: Store) -> Response:
 @router.post(
     "/projections/{projection}/switch",
     response_model=Switched,
-    openapi_extra=_takes("Switch"),
+    openapi_extra=takes("Switch"),
     summary="Let another version serve, as soon as it is where the other one is (Prefer: wait=10)",
 )
 async def switch(projection: Name, request: Request, store: Store) -> Response:
     headers = Headers(request.scope["headers"])
     wait = SWITCH_WAIT if headers.get(b"prefer") is None else check_prefer(headers)
-    asked = decoded(_switch, await _body(request))
+    asked = decoded(_switch, await json_body(request))
     before = await store.projections.switch(
         projection, asked.version, even_if_behind=asked.even_if_behind, timeout=wait
     )
