@@ -129,7 +129,7 @@ async def _compare(options: Options, at: Database) -> list[Row]:
     async with EventStore(at.dsn, schema=at.schema) as store:
         bare = Streams(store, many, 0).measure
         sides = [
-            ("short streams", Commands(store, streams=many), 0.3),
+            ("short streams", Commands(store, streams=many), 0.25),
             (f"streams of {LENGTH}", Commands(store, streams=50, length=LENGTH), 0.05),
             (
                 f"streams of {LENGTH}, snapshots",

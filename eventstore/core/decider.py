@@ -153,7 +153,7 @@ class Decider(Generic[S]):
         # A model may be iterable itself: its fields.
         events = (caused,) if is_model(type(caused)) else tuple(caused)
         for event in events:
-            if type(event) not in self.events:
+            if not self.events.knows(type(event)):
                 raise InvalidInput(f"{self.name} has no event type {type(event).__qualname__}")
         return events
 

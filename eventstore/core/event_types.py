@@ -72,8 +72,12 @@ class EventTypes:
 
         return register
 
-    def __contains__(self, cls: object) -> bool:
+    def knows(self, cls: type) -> bool:
+        """Whether it has the class."""
         return cls in self._names
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
