@@ -111,6 +111,8 @@ def handling(
     decider.check_stream(stream_name)
     if SCHEMA_VERSION in metadata:
         raise InvalidInput(f"the store gives {SCHEMA_VERSION} by itself", path="$.metadata")
+    if retries < 0:
+        raise InvalidInput(f"retries are 0 or more: {retries}")
     name = decider.name_of(command)
     key = None if command_id is None else command_key(decider.name, name, command_id)
     tags = tags if isinstance(tags, str) else tuple(tags)  # a text is refused, not taken apart
@@ -127,9 +129,7 @@ def handling(
         written = [
             encode_event(decider.events, one, metadata=metadata, tags=tags) for one in events
         ]
-        if key is not None:
-            for index, one in enumerate(written):
-                one.event_id = derived_id(stream_name, key, index)
+        _give_ids(written, stream_name, key)
         try:
             appended = yield Store(
                 stream_name, written, NO_STREAM if revision is None else revision
@@ -149,6 +149,12 @@ def handling(
             return _answered_before(decider, (yield from _load(decider, stream_name, key)))
         retries -= 1
         yield Pause(next(waits))
+
+
+def _give_ids(written: Sequence[EventData], stream_name: str, key: str | None) -> None:
+    if key is not None:
+        for index, one in enumerate(written):
+            one.event_id = derived_id(stream_name, key, index)
 
 
 def _stored(

@@ -93,6 +93,8 @@ class Decider(Generic[S]):
         else:
             for cls in commands:
                 self._add_command(cls, None)
+        if self._commands and decide is None:
+            raise InvalidInput(f"{name}: a command needs decide: give that, or register it")
 
     def __repr__(self) -> str:
         return f"<Decider {self.name}>"
@@ -115,9 +117,9 @@ class Decider(Generic[S]):
         named as its class unless `name` is given.
         """
         self._check_registering()
-        self._add_command(cls, name)
 
         def register(decide: D) -> D:
+            self._add_command(cls, name)
             self._decides[cls] = decide
             return decide
 
@@ -143,10 +145,8 @@ class Decider(Generic[S]):
 
         Raises InvalidInput for a command, or an event, of a type that is not its own.
         """
-        cls = type(command)
-        if cls not in self._names:
-            raise InvalidInput(f"{self.name} has no command {cls.__qualname__}")
-        decide = self._decides[cls] if self._decide is None else self._decide
+        self.name_of(command)
+        decide = self._decides[type(command)] if self._decide is None else self._decide
         caused = decide(command, state)
         if caused is None:
             return ()

@@ -109,6 +109,8 @@ async def test_what_is_asked_wrongly_is_refused(local_face: LocalFace) -> None:
         await local_face.handle(wallet, "wallet-1", Deposited(1))
     with pytest.raises(InvalidInput, match="1 to 255"):
         await local_face.handle(wallet, "wallet-1", Deposit(1), command_id="")
+    with pytest.raises(InvalidInput, match="retries are 0 or more"):
+        await local_face.handle(wallet, "wallet-1", Deposit(1), retries=-1)
     with pytest.raises(NotFound, match="no projection"):
         await local_face.handle(wallet, "wallet-1", Deposit(1), wait_for="none")
     with pytest.raises(InvalidInput):
@@ -133,6 +135,13 @@ async def test_a_command_with_an_id_is_handled_once(local_face: LocalFace) -> No
     assert elsewhere.appended is not None
     assert not elsewhere.appended.replayed
     assert len(await stored(local_face)) == 3
+
+
+async def test_a_copy_is_not_decided_anew(local_face: LocalFace) -> None:
+    await local_face.handle(wallet, "wallet-1", Deposit(5))
+    first = await local_face.handle(wallet, "wallet-1", Withdraw(5), command_id="k")
+    copy = await local_face.handle(wallet, "wallet-1", Withdraw(5), command_id="k")
+    assert copy == (*first[:6], again(first))
 
 
 async def test_a_command_s_id_is_not_an_append_s_key(local_face: LocalFace) -> None:

@@ -116,6 +116,7 @@ def nothing(*_: object) -> None:
         ({"evolve": nothing}, "give decide and evolve"),
         ({"commands": [int]}, "a type is a dataclass"),
         ({"commands": [Touch, Touch]}, "has a command Touch already"),
+        ({"commands": [Touch]}, "a command needs decide"),
         ({"events": [str]}, "a type is a dataclass"),
         ({"snapshot_every": 0}, "snapshot_every is 1 or more"),
         ({"snapshot_every": 5}, "snapshots need the type of the state"),
@@ -131,7 +132,7 @@ def test_a_definition_that_does_not_fit_is_refused(options: dict[str, Any], prob
 def test_what_is_registered_twice_or_in_both_ways_is_refused() -> None:
     made = new_wallet()
     with pytest.raises(InvalidInput, match="has a command Deposit already"):
-        made.command(Deposit)
+        made.command(Deposit)(nothing)
     with pytest.raises(InvalidInput, match="evolves by Deposited already"):
         made.event(Deposited)
     whole = Decider("a", initial=None, decide=nothing, evolve=nothing)
