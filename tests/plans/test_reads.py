@@ -123,8 +123,8 @@ async def test_a_stream_is_read_from_its_snapshot_on(
 ) -> None:
     last = "00000000-0000-7000-8000-0000000"
     for position in (49_950, 48_007):  # of order-long and of order-7: not their last events
-        arguments = ("d", 1, UUID(f"{last}{position}"), "[]")
-        await large.fetch(statements()["snapshot_keep"], *arguments)
+        event_id = UUID(f"{last}{position}")
+        await large.fetch(statements()["snapshot_keep"], "d", 1, event_id, "[]")
     try:
         arguments = (stream, "d", 1, known_id, LIMIT)
         count, rows = await touched(statements()["stream_from_snapshot"], *arguments)

@@ -26,8 +26,9 @@ from eventstore import (
 )
 from eventstore.core.errors import EventStoreError
 from eventstore.deciders import Fetch, Step, Store, handling
+from eventstore.sync import SyncEventStore
 from tests.fix_database import Pg
-from tests.fix_faces import LocalFace
+from tests.fix_faces import LocalFace, Threaded
 from tests.fix_waiting import dense, until
 from tests.wallet import (
     Close,
@@ -167,9 +168,10 @@ async def outcomes(racers: list[Awaitable[Any]]) -> tuple[list[Any], list[Any]]:
 
 
 async def test_16_commands_on_one_stream_are_all_decided_on_the_true_state(
-    dsn: str, connection: Pg
+    dsn: str, sync_store: SyncEventStore, connection: Pg
 ) -> None:
-    async with stores(dsn, 4) as all_stores:
+    async with stores(dsn, 3) as some:
+        all_stores = [*some, Threaded(sync_store)]
         await all_stores[0].handle(wallet, "wallet-1", Deposit(50))
         racers = [
             all_stores[n % 4].handle(wallet, "wallet-1", Withdraw(5), retries=100)
