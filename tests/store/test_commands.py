@@ -171,7 +171,7 @@ async def test_16_commands_on_one_stream_are_all_decided_on_the_true_state(
     dsn: str, sync_store: SyncEventStore, connection: Pg
 ) -> None:
     async with stores(dsn, 3) as some:
-        all_stores = [*some, Threaded(sync_store)]
+        all_stores: list[Any] = [*some, Threaded(sync_store)]
         await all_stores[0].handle(wallet, "wallet-1", Deposit(50))
         racers = [
             all_stores[n % 4].handle(wallet, "wallet-1", Withdraw(5), retries=100)
