@@ -2,9 +2,11 @@
 
 from eventstore.app import App
 from eventstore.catalog import ProjectionCatalog
+from eventstore.codec import decode_event
 from eventstore.consumers import ConsumerCatalog
 from eventstore.core.append import Append, Appended
 from eventstore.core.catalog import ParkedStream, ProjectionStatus, TableComparison
+from eventstore.core.decider import Decider
 from eventstore.core.delivery import (
     ConsumerGroup,
     Delivery,
@@ -14,6 +16,7 @@ from eventstore.core.delivery import (
 )
 from eventstore.core.errors import (
     AppendRefused,
+    CommandRefused,
     ConditionFailed,
     ConsumerRefused,
     DefinitionChanged,
@@ -31,7 +34,9 @@ from eventstore.core.errors import (
     SchemaMismatch,
     StreamParked,
     Unavailable,
+    UnreadableEvent,
 )
+from eventstore.core.event_types import EventTypes
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import Limits
 from eventstore.core.projection import Projection
@@ -39,6 +44,7 @@ from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
 from eventstore.core.sql_projection import SqlProjection
+from eventstore.deciders import Handled
 from eventstore.feed import Follower
 from eventstore.member import Member
 from eventstore.store import EventStore
@@ -52,10 +58,12 @@ __all__ = [
     "AppendCondition",
     "AppendRefused",
     "Appended",
+    "CommandRefused",
     "ConditionFailed",
     "ConsumerCatalog",
     "ConsumerGroup",
     "ConsumerRefused",
+    "Decider",
     "DefinitionChanged",
     "Delivery",
     "DuplicateEventId",
@@ -63,9 +71,11 @@ __all__ = [
     "EventQuery",
     "EventStore",
     "EventStoreError",
+    "EventTypes",
     "ExpectedRevision",
     "Follower",
     "GroupStatus",
+    "Handled",
     "HistoryRewound",
     "InvalidInput",
     "LimitExceeded",
@@ -90,4 +100,6 @@ __all__ = [
     "TableComparison",
     "TablePage",
     "Unavailable",
+    "UnreadableEvent",
+    "decode_event",
 ]

@@ -1,24 +1,40 @@
-"""App: what a user registers to be run by a worker."""
+"""App: what a user registers to be run by a worker, and by the service."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from typing import Any
 
+from eventstore.codec import codec_of
+from eventstore.core.decider import Decider
 from eventstore.core.definition import Definition
 from eventstore.core.errors import InvalidInput
+from eventstore.core.event_types import EventTypes
 from eventstore.core.projection import Projection
 
 
 class App:
-    """One bounded context: `App(projections=[orders])`, run by `eventstore worker myapp:app`.
+    """One bounded context: `App(projections=[orders], deciders=[order])`.
+
+    `eventstore worker myapp:app` runs its projections; `eventstore serve --app myapp:app` does so
+    and takes the commands of its deciders. `events` are event types beyond those of the deciders;
+    `app.events` has all of them.
 
     A projection may be there in two versions: the worker that runs both keeps the one up to date
     that serves, and builds the other beside it. Raises InvalidInput if a version is there twice,
-    two projections write one read table, or a Projection has no fold and nothing to execute yet.
+    two projections write one read table, a Projection has no fold and nothing to execute yet, two
+    deciders have one name, a decider has no command, or a type cannot be read from JSON.
     """
 
-    def __init__(self, *, projections: Iterable[Definition] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        projections: Iterable[Definition] = (),
+        deciders: Iterable[Decider[Any]] = (),
+        events: EventTypes | Iterable[type] | Mapping[str, type] = (),
+    ) -> None:
         # In a new store the first one to be known serves: the oldest.
         self.projections = tuple(sorted(projections, key=lambda made: (made.name, made.version)))
         for one, next_one in pairwise(self.projections):
@@ -34,3 +50,24 @@ class App:
             for table in projection.columns:
                 if writers.setdefault(table, projection.name) != projection.name:
                     raise InvalidInput(f"two projections write table {table!r}")
+        self.deciders = tuple(sorted(deciders, key=lambda made: made.name))
+        _check_deciders(self.deciders)
+        self.events = EventTypes()
+        self.events.take(events if isinstance(events, EventTypes) else EventTypes(events))
+        for decider in self.deciders:
+            self.events.take(decider.events)
+        for name in self.events:
+            codec_of(self.events[name])
+
+
+def _check_deciders(deciders: Iterable[Decider[Any]]) -> None:
+    for name, count in Counter(decider.name for decider in deciders).items():
+        if count > 1:
+            raise InvalidInput(f"two deciders are {name!r}")
+    for decider in deciders:
+        if not decider.commands:
+            raise InvalidInput(f"{decider.name} has no command")
+        for command in decider.commands.values():
+            codec_of(command)
+        if decider.snapshot_every is not None:
+            codec_of(decider.state_type)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import asyncpg
@@ -15,12 +16,14 @@ from eventstore.consumers import BATCH, ConsumerCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.catalog import Question
+from eventstore.core.decider import Decider
 from eventstore.core.errors import EventStoreError, InvalidInput, ProjectionBehind, Unavailable
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition, EventQuery
 from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
+from eventstore.deciders import RETRIES, Fetch, Handled, Step, Store, Turns, handling
 from eventstore.feed import PAGE, Feed, Follower
 from eventstore.member import Member
 from eventstore.postgres.errors import not_notified, translate
@@ -35,6 +38,7 @@ from eventstore.receiving import Receiver
 from eventstore.requests import request_encoded, request_many, request_one
 
 T = TypeVar("T")
+S = TypeVar("S")
 RETRY = 0.5
 """Seconds until a follower looks again whether the database is back."""
 
@@ -62,6 +66,7 @@ class EventStore(LogReader):
         self._progress: Progress | None = None
         self._listener: Listener | None = None
         self._receiver = Receiver(self._fetch, self.start_following)
+        self._turns = Turns()
 
     async def open(self) -> None:
         """Connect and compare the schema's revision. Raises SchemaMismatch or Unavailable."""
@@ -181,6 +186,77 @@ class EventStore(LogReader):
         if isinstance(outcome, EventStoreError):
             raise outcome
         return outcome
+
+    async def handle(
+        self,
+        decider: Decider[S],
+        stream_name: str,
+        command: object,
+        *,
+        command_id: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] = MappingProxyType({}),
+        retries: int = RETRIES,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
+    ) -> Handled[S]:
+        """Handle a command: decide it on the stream's present state, and append what it causes.
+
+        Nobody else's event comes between that state and the events: if someone is faster, the
+        command is decided anew, at most `retries` times (default 10), after waits that grow.
+        Commands of this store on one stream take turns. `tags` and `metadata` go to every event.
+
+        With `command_id` (1 to 255 characters) the same command on the same stream is handled
+        once: sent again, it gives its first answer and appends nothing, whatever has happened
+        since. A command that was refused, or caused nothing, is decided anew.
+
+        `wait_for` and `timeout` are as for `append`; `appended.unapplied` of the answer says why
+        the projection has not applied the events, if it has not.
+
+        Raises CommandRefused (nothing stored), RevisionConflict (others were faster every time,
+        nothing stored), UnreadableEvent (nothing stored), InvalidInput, Unavailable (nothing
+        stored), or OutcomeUnknown (send it again with the same command id).
+        """
+        steps = handling(
+            decider,
+            stream_name,
+            command,
+            command_id=command_id,
+            tags=tags,
+            metadata=metadata,
+            retries=retries,
+        )
+        if wait_for is not None:
+            await self.wait_for(wait_for, position=0, timeout=0)  # is there one?
+        async with self._turns.on(stream_name):
+            handled = await self._carry_out(steps)
+        if wait_for is None or handled.appended is None:
+            return handled
+        [applied] = await with_applied(self.wait_for, wait_for, [handled.appended], timeout)
+        return handled._replace(appended=applied)
+
+    async def _carry_out(self, steps: Generator[Step, Any, Handled[S]]) -> Handled[S]:
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = await self._step(step)
+                except EventStoreError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as done:
+            handled: Handled[S] = done.value
+            return handled
+
+    async def _step(self, step: Step) -> Any:
+        if isinstance(step, Fetch):
+            return await self._fetch(step.statement, *step.args)
+        if isinstance(step, Store):
+            return await self.append(
+                step.stream_name, step.events, expected_revision=step.expected_revision
+            )
+        return await asyncio.sleep(step.seconds)
 
     def follow(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from eventstore.consumers import BATCH, SyncConsumerCatalog
 from eventstore.core.append import Append, Appended, AppendRequest
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.catalog import Question
+from eventstore.core.decider import Decider
 from eventstore.core.delivery import Delivery, check_most, received
 from eventstore.core.errors import (
     EventStoreError,
@@ -43,6 +45,7 @@ from eventstore.core.reads import (
 from eventstore.core.readtables import TablePage, TableQuery
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.core.streams import check_stream_name, listing_range
+from eventstore.deciders import RETRIES, Fetch, Handled, Step, Store, handling
 from eventstore.member import SyncMember
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import is_lost, refused_connection, translate
@@ -54,6 +57,7 @@ from eventstore.requests import request_many, request_one
 logger = logging.getLogger("eventstore.sync")
 
 T = TypeVar("T")
+S = TypeVar("S")
 PAGE = 1_000
 
 
@@ -179,6 +183,60 @@ class SyncEventStore:
             self._fetch("notify", self.schema, str(head))
         except EventStoreError as error:
             logger.debug("followers have to poll: %s", error)
+
+    def handle(
+        self,
+        decider: Decider[S],
+        stream_name: str,
+        command: object,
+        *,
+        command_id: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] = MappingProxyType({}),
+        retries: int = RETRIES,
+        wait_for: str | None = None,
+        timeout: float = 5.0,
+    ) -> Handled[S]:
+        """Handle a command: see EventStore.handle."""
+        steps = handling(
+            decider,
+            stream_name,
+            command,
+            command_id=command_id,
+            tags=tags,
+            metadata=metadata,
+            retries=retries,
+        )
+        if wait_for is not None:
+            self.wait_for(wait_for, position=0, timeout=0)  # is there one?
+        handled = self._carry_out(steps)
+        if wait_for is None or handled.appended is None:
+            return handled
+        [applied] = sync_with_applied(self.wait_for, wait_for, [handled.appended], timeout)
+        return handled._replace(appended=applied)
+
+    def _carry_out(self, steps: Generator[Step, Any, Handled[S]]) -> Handled[S]:
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._step(step)
+                except EventStoreError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as done:
+            handled: Handled[S] = done.value
+            return handled
+
+    def _step(self, step: Step) -> Any:
+        if isinstance(step, Fetch):
+            return self._fetch(step.statement, *step.args)
+        if isinstance(step, Store):
+            return self.append(
+                step.stream_name, step.events, expected_revision=step.expected_revision
+            )
+        return time.sleep(step.seconds)
 
     def read_stream(
         self,

@@ -1,8 +1,10 @@
-"""Testing projections without a database: `given(projection, events).expect(table, rows)`.
+"""Testing projections and deciders without a database.
 
 given(orders, [event("order-1", "OrderPlaced", {"total": 12})]).expect(
     order_summary, {"order-1": {"status": "placed", "total": 12}}
 )
+given(order, [OrderPlaced(total=12)]).when(PayOrder(amount=12)).then([OrderPaid(amount=12)])
+given(order, []).when(PayOrder(amount=12)).refused("there is no such order")
 """
 
 from __future__ import annotations
@@ -10,11 +12,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
+from eventstore.codec import decode_event
+from eventstore.codec import encode_event as encode_typed
 from eventstore.core.columns import Key, Row
+from eventstore.core.decider import Decider
 from eventstore.core.definition import Definition
-from eventstore.core.errors import InvalidInput
+from eventstore.core.errors import CommandRefused, InvalidInput
 from eventstore.core.events import EventData, RecordedEvent, encode_event
 from eventstore.core.folding import Failure, Folded, Rows, fold, plan
 from eventstore.core.projection import Projection
@@ -23,6 +29,7 @@ from eventstore.core.streams import check_stream_name
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+S = TypeVar("S")
 RECORDED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """When every event of a test was recorded, unless it says otherwise."""
 
@@ -56,21 +63,51 @@ def event(
     )
 
 
-def given(projection: Definition, events: Iterable[RecordedEvent]) -> Outcome:
-    """Apply events to empty read tables, as a runner would; those that the query does not mean
-    are passed over. Raises InvalidInput for one that does not fold: it needs a database.
+@overload
+def given(definition: Decider[S], events: Iterable[Any]) -> Given[S]: ...
+@overload
+def given(definition: Definition, events: Iterable[RecordedEvent]) -> Outcome: ...
+def given(definition: Decider[S] | Definition, events: Iterable[Any]) -> Given[S] | Outcome:
+    """Say what has happened before.
+
+    To a projection: apply the events to empty read tables, as a runner would; those that the query
+    does not mean are passed over. Raises InvalidInput for one that does not fold: it needs a
+    database.
+
+    To a decider: events of its types, or stored ones (`event(...)`), which are read as the store
+    would read them, upcasts included.
     """
+    if isinstance(definition, Decider):
+        return Given(definition, [_typed(definition, one) for one in events])
+    return _applied(definition, events)
+
+
+def _applied(projection: Definition, events: Iterable[RecordedEvent]) -> Outcome:
     if not isinstance(projection, Projection) or projection.is_executed:
         raise InvalidInput(f"{projection!r} does not fold: test it with a database")
+    planned = plan(projection, filter(projection.query.matches, _numbered(events)))
+    empty: Rows = {table: dict.fromkeys(keys) for table, keys in planned.keys.items()}
+    return Outcome(projection, fold(planned, empty))
+
+
+def _numbered(events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
     numbered = []
     revisions: dict[str, int] = {}
     for position, one in enumerate(events, 1):
         revision = revisions.get(one.stream_name, -1) + 1
         revisions[one.stream_name] = revision
         numbered.append(one._replace(position=position, revision=revision))
-    planned = plan(projection, filter(projection.query.matches, numbered))
-    empty: Rows = {table: dict.fromkeys(keys) for table, keys in planned.keys.items()}
-    return Outcome(projection, fold(planned, empty))
+    return numbered
+
+
+def _typed(decider: Decider[Any], one: Any) -> Any:
+    """Give an event as it comes back from a store."""
+    if isinstance(one, RecordedEvent):
+        return decode_event(decider.events, one)
+    stored = encode_typed(decider.events, one, metadata={}, tags=())
+    stream_name = decider.stream("1")
+    recorded = event(stream_name, stored.event_type, stored.data, metadata=stored.metadata)
+    return decode_event(decider.events, recorded)
 
 
 class Outcome:
@@ -113,3 +150,60 @@ class Outcome:
         if differences:
             raise AssertionError("\n".join([f"{table.name} is not as expected:", *differences]))
         return self
+
+
+class Given(Generic[S]):
+    """What a decider has been told: `state` is what it makes of it, `when` asks it to decide."""
+
+    def __init__(self, decider: Decider[S], events: list[Any]) -> None:
+        self._decider = decider
+        self.state = decider.fold(events)
+
+    def when(self, command: object) -> Decided[S]:
+        """Decide a command. An event that could not be stored raises InvalidInput."""
+        try:
+            caused = self._decider.decide(command, self.state)
+        except CommandRefused as refused:
+            return Decided(command, [], self.state, refused)
+        events = [_typed(self._decider, one) for one in caused]
+        return Decided(command, events, self._decider.fold(events, self.state), None)
+
+
+class Decided(Generic[S]):
+    """What a decider has decided: ask `then` or `refused`. `state` is that behind its events."""
+
+    def __init__(
+        self, command: object, events: list[Any], state: S, refusal: CommandRefused | None
+    ) -> None:
+        self._command = command
+        self._refusal = refusal
+        self.events = events
+        self.state = state
+
+    def then(self, events: Iterable[Any]) -> Decided[S]:
+        """Expect these events, in this order, and no other. Raises AssertionError otherwise."""
+        if self._refusal is not None:
+            raise AssertionError(f"{self._command} is refused: {self._refusal}") from self._refusal
+        wanted = list(events)
+        if wanted != self.events:
+            pairs = zip_longest(wanted, self.events, fillvalue="nothing")
+            lines = [_difference(number, *pair) for number, pair in enumerate(pairs)]
+            raise AssertionError("\n".join([f"{self._command} causes something else:", *lines]))
+        return self
+
+    def refused(self, reason: str | None = None) -> CommandRefused:
+        """Expect a refusal, for this reason if one is given. Raises AssertionError otherwise."""
+        if self._refusal is None:
+            raise AssertionError(f"{self._command} is not refused, but causes {self.events}")
+        if reason not in (None, self._refusal.reason):
+            raise AssertionError(
+                f"{self._command} is refused for another reason:\n"
+                f"  expected: {reason}\n  found:    {self._refusal.reason}"
+            ) from self._refusal
+        return self._refusal
+
+
+def _difference(number: int, wanted: object, found: object) -> str:
+    if wanted == found:
+        return f"  {number}: {found}"
+    return f"  {number}: expected {wanted}\n  {' ' * len(str(number))}  found    {found}"

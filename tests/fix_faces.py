@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -18,10 +19,12 @@ from eventstore import (
     AppendCondition,
     Appended,
     ConsumerCatalog,
+    Decider,
     EventData,
     EventQuery,
     EventStore,
     ExpectedRevision,
+    Handled,
     ProjectionCatalog,
     RecordedEvent,
 )
@@ -32,6 +35,7 @@ from eventstore_api import create_app
 from tests.fix_database import new_pg
 from tests.fix_service import served
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -100,7 +104,7 @@ class Face(Protocol):
 
 
 class LocalFace(Face, Protocol):
-    """A face that can append within its caller's own transaction, on its `connection`."""
+    """A face that can append within its caller's own transaction, and handles commands."""
 
     async def append(
         self,
@@ -123,6 +127,19 @@ class LocalFace(Face, Protocol):
         timeout: float = 5.0,  # noqa: ASYNC109
         connection: Any = None,
     ) -> tuple[Appended, ...]: ...
+    async def handle(
+        self,
+        decider: Decider[S],
+        stream_name: str,
+        command: object,
+        *,
+        command_id: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] = MappingProxyType({}),
+        retries: int = 10,
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
+    ) -> Handled[S]: ...
 
 
 class _InThreads:

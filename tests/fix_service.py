@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from eventstore import EventStore
+from eventstore import App, EventStore
 from eventstore_api import create_app
 from eventstore_api.server import server_config
 
@@ -31,10 +31,10 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextmanager
-def served(store: EventStore) -> Iterator[tuple[str, int]]:
+def served(store: EventStore, app: App | None = None) -> Iterator[tuple[str, int]]:
     """Serve a store over a real socket, from a thread of its own; give host and port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = server_config(create_app(store), lifespan="on", log_config=None)
+        config = server_config(create_app(store, app), lifespan="on", log_config=None)
         server = _Uvicorn(config)
         thread = threading.Thread(target=server.run, args=([listener],), name="service")
         thread.start()

@@ -12,11 +12,19 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from eventstore import EventStore, EventStoreError
+from eventstore import App, EventStore, EventStoreError
 from eventstore_api.description import describe
 from eventstore_api.dispatch import Dispatcher
 from eventstore_api.problems import HttpError, problem
-from eventstore_api.routes import consumers, listing, operations, projections, tables, versions
+from eventstore_api.routes import (
+    commands,
+    consumers,
+    listing,
+    operations,
+    projections,
+    tables,
+    versions,
+)
 from eventstore_api.routes.append import AppendRoutes
 from eventstore_api.routes.read import ReadRoutes
 
@@ -25,21 +33,22 @@ _ROUTERS: Final = (
     projections.router,
     versions.router,
     consumers.router,
+    commands.router,
     operations.router,
 )
 
 
-def create_app(store: EventStore, *, manage: bool = True) -> Dispatcher:
-    """Make the service of one store.
+def create_app(store: EventStore, app: App | None = None, *, manage: bool = True) -> Dispatcher:
+    """Make the service of one store, which takes the commands of the App's deciders.
 
     With `manage` (the default) its lifespan opens and closes the store; without, the caller does.
     """
 
-    app = make_api(store, manage=manage)
-    appends = AppendRoutes(app.state.store)
-    reads = ReadRoutes(app.state.store)
+    api = make_api(store, app, manage=manage)
+    appends = AppendRoutes(api.state.store)
+    reads = ReadRoutes(api.state.store)
     return Dispatcher(
-        app,
+        api,
         append=appends.append,
         append_many=appends.append_many,
         read_stream=reads.read_stream,
@@ -47,7 +56,7 @@ def create_app(store: EventStore, *, manage: bool = True) -> Dispatcher:
     )
 
 
-def make_api(store: EventStore, *, manage: bool = True) -> FastAPI:
+def make_api(store: EventStore, app: App | None = None, *, manage: bool = True) -> FastAPI:
     """Make the FastAPI part: every route but the hot ones, and the description of all."""
 
     @asynccontextmanager
@@ -58,22 +67,23 @@ def make_api(store: EventStore, *, manage: bool = True) -> FastAPI:
         async with store:
             yield
 
-    app = FastAPI(
+    api = FastAPI(
         title="eventstore",
         summary="A PostgreSQL-native event store",
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.store = lambda: store
+    api.state.app = app or App()
+    api.state.store = lambda: store
     for router in _ROUTERS:
-        app.include_router(router, dependencies=[Depends(listing.known_parameters)])
-    app.include_router(tables.router)
-    app.add_exception_handler(EventStoreError, _event_store_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _internal_error)
-    describe(app)
-    return app
+        api.include_router(router, dependencies=[Depends(listing.known_parameters)])
+    api.include_router(tables.router)
+    api.add_exception_handler(EventStoreError, _event_store_error)
+    api.add_exception_handler(RequestValidationError, _validation_error)
+    api.add_exception_handler(HTTPException, _http_error)
+    api.add_exception_handler(Exception, _internal_error)
+    describe(api)
+    return api
 
 
 def _reply(error: EventStoreError) -> Response:

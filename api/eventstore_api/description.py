@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from eventstore_api import models
+from eventstore_api.described_commands import add_commands, command_problems
 from eventstore_api.headers import CLOUDEVENT, CLOUDEVENTS, JSON, NDJSON
 from eventstore_api.problems import KINDS, PROBLEM_JSON
 from eventstore_api.sse import SSE
@@ -22,6 +23,7 @@ _MODELS: Final = (
     models.AppendedMany,
     models.Appends,
     models.CloudEvent,
+    models.Command,
     models.ConsumerGroup,
     models.Drop,
     models.Event,
@@ -62,6 +64,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     paths = schema["paths"]
     for path, operations in _hot_paths().items():
         paths.setdefault(path, {}).update(operations)
+    add_commands(schema, app.state.app)
     for path, operations in paths.items():
         for method, operation in operations.items():
             _add_problems(path, method, operation)
@@ -83,6 +86,8 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs = _of_projections(path, method, operation)
     if path.startswith("/consumers"):
         slugs = _of_consumers(path, method, operation)
+    if path.startswith(("/commands", "/schemas")):
+        slugs = command_problems(path, method)
     if "/tables/" in path:
         slugs |= {"position-not-reached", "limit-exceeded"}
     if method == "post" and path in _hot_paths():

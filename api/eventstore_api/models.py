@@ -394,7 +394,7 @@ DeliveryIds = Annotated[
 
 
 class Ack(_Strict):
-    """Which deliveries are done."""
+    """Which deliveries are done, or take longer."""
 
     deliveries: DeliveryIds
 
@@ -457,6 +457,65 @@ class Replayed(BaseModel):
 
 class Dropped(BaseModel):
     dropped: int
+
+
+class Command(_Strict):
+    """A command to one stream: `stream` names it whole, or `id` is what is behind its category."""
+
+    stream: Name | None = None
+    id: Annotated[str | None, Field(min_length=1, max_length=255)] = None
+    data: Any = Field(default_factory=dict, description="As GET /commands describes it")
+    metadata: dict[str, Any] = Field(
+        default_factory=dict, description="Of every event that it causes"
+    )
+    tags: list[Name] = Field(default_factory=list, max_length=64)
+
+
+class CausedEvent(BaseModel):
+    """An event that a command has caused."""
+
+    position: Position
+    revision: Revision
+    id: UUID
+    type: str
+    data: Any
+    metadata: dict[str, Any]
+    tags: list[str]
+
+
+class HandledCommand(BaseModel):
+    """What a command has caused; nothing is possible. Revision and position are the stream's."""
+
+    stream: str
+    events: list[CausedEvent]
+    position: Annotated[int, Field(ge=0, description="0: the stream has no event")]
+    revision: Revision = Field(default=0, description="Left out: the stream has no event")
+    wait: Waited | None = None
+
+
+class CommandType(BaseModel):
+    """A command that is taken: POST /commands/{decider}/{command} with `data` of this schema."""
+
+    decider: str
+    command: str
+    category: str
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class Commands(BaseModel):
+    commands: list[CommandType]
+
+
+class EventSchema(BaseModel):
+    """An event type; `version` is that of the shape which is written now."""
+
+    type: str
+    version: Annotated[int, Field(ge=1)]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class Schemas(BaseModel):
+    schemas: list[EventSchema]
 
 
 class CloudEvent(BaseModel):

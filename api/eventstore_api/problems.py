@@ -9,6 +9,7 @@ import msgspec
 
 from eventstore import (
     AppendRefused,
+    CommandRefused,
     ConditionFailed,
     ConsumerRefused,
     DefinitionChanged,
@@ -26,6 +27,7 @@ from eventstore import (
     SchemaMismatch,
     StreamParked,
     Unavailable,
+    UnreadableEvent,
 )
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -66,6 +68,8 @@ _BY_ERROR: Final[tuple[tuple[type[EventStoreError], Kind], ...]] = (
     (StreamParked, Kind(409, "stream-parked", "The projection holds the stream back")),
     (ProjectionBehind, Kind(503, "projection-behind", "The projection has not come there yet")),
     (AppendRefused, Kind(409, "append-refused", "The log refuses the append")),
+    (CommandRefused, Kind(422, "command-refused", "The decider refuses the command")),
+    (UnreadableEvent, Kind(409, "unreadable-event", "A stored event does not fit its type")),
     (LimitExceeded, Kind(413, "limit-exceeded", "The request is too large")),
     (InvalidInput, Kind(422, "invalid-request", "The request is invalid")),
     (NotFound, Kind(404, "not-found", "There is no such thing")),
@@ -114,4 +118,4 @@ def problem(error: EventStoreError) -> tuple[int, dict[str, str], bytes]:
         "detail": str(error).encode(errors="replace").decode(),
         **error.facts,
     }
-    return kind.status, headers, msgspec.json.encode(body)
+    return kind.status, headers, msgspec.json.encode(body, enc_hook=str)

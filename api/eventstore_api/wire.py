@@ -120,10 +120,10 @@ def decode_appends(
     encoded = []
     for n, append in enumerate(request.appends):
         path = f"$.appends[{n}]"
-        stream_name = _at(f"{path}.stream", check_stream_name, append.stream)
+        stream_name = located(f"{path}.stream", check_stream_name, append.stream)
         expected = append.expected_revision
         word = _WORDS[expected] if isinstance(expected, str) else expected
-        code = _at(f"{path}.expected_revision", revision_code, word)
+        code = located(f"{path}.expected_revision", revision_code, word)
         events = [
             _encoded(event, f"{path}.events[{i}]", limits) for i, event in enumerate(append.events)
         ]
@@ -131,7 +131,7 @@ def decode_appends(
     return encoded, _condition(request.condition, limits)
 
 
-def _at(path: str, check: Callable[[T], R], value: T) -> R:
+def located(path: str, check: Callable[[T], R], value: T) -> R:
     """Check a value; a fault carries the path."""
     try:
         return check(value)

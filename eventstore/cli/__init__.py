@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from eventstore.cli.append import append
 from eventstore.cli.bench import bench
+from eventstore.cli.command import command
 from eventstore.cli.demo import demo
 from eventstore.cli.doctor import doctor
 from eventstore.cli.export import export
@@ -53,6 +54,7 @@ app.command()(serve)
 app.command()(worker)
 app.command()(demo)
 app.command()(append)
+app.command()(command)
 app.command()(read)
 app.command()(tail)
 app.command()(streams)

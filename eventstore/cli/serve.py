@@ -45,8 +45,9 @@ def serve(
         str | None,
         typer.Option(
             metavar="MODULE:NAME",
-            help="Run the projections of this App, too, as 'eventstore worker' does. With --dsn: "
-            "the login is a member of <schema>_worker as well.",
+            help="Take commands for the deciders of this App, and run its projections as "
+            "'eventstore worker' does. With --dsn: the login is a member of <schema>_worker as "
+            "well.",
         ),
     ] = None,
     dsn: Annotated[
@@ -91,7 +92,7 @@ def serve(
 
     eventstore serve                                   a private PostgreSQL, nothing to set up
 
-    eventstore serve --app myapp:app                   and the worker of your projections
+    eventstore serve --app myapp:app                   your commands, and your projections' worker
 
     eventstore serve --dsn postgresql://app@db/shop    your own PostgreSQL
 
@@ -100,7 +101,7 @@ def serve(
     Ctrl-C or SIGTERM ends everything in order; after a crash just start it again.
     """
     # Imported here to keep --help fast.
-    from eventstore.cli.working import load_projections  # noqa: PLC0415
+    from eventstore.cli.working import load_served  # noqa: PLC0415
     from eventstore.core.errors import EventStoreError, InvalidInput  # noqa: PLC0415
     from eventstore.store import EventStore  # noqa: PLC0415
     from eventstore_api.cors import check_origin  # noqa: PLC0415
@@ -115,7 +116,7 @@ def serve(
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     try:
-        made = None if app is None else load_projections(app)
+        made = None if app is None else load_served(app)
         with contextlib.ExitStack() as stack:
             listener = stack.enter_context(_bound(host, port))
             address = f"http://{_printable(host)}:{listener.getsockname()[1]}"
@@ -125,9 +126,18 @@ def serve(
                 dsn, worker_dsn = database.service_dsn, database.worker_dsn
             _warn_if_open(host)
             store = EventStore(dsn, schema=schema)
-            beside = None if made is None else (made, worker_dsn or dsn)
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                runner.run(_serve(store, listener, address, origins, beside, access_log=access_log))
+                runner.run(
+                    _serve(
+                        store,
+                        listener,
+                        address,
+                        origins,
+                        made,
+                        worker_dsn or dsn,
+                        access_log=access_log,
+                    )
+                )
     except Stopped:
         logging.getLogger("eventstore").info("stopped")
         if _failed.is_set():  # a supervisor must not take this for a wish
@@ -225,11 +235,12 @@ async def _serve(
     listener: socket.socket,
     address: str,
     origins: list[str],
-    beside: tuple[App, str] | None,
+    app: App | None,
+    worker_dsn: str,
     *,
     access_log: bool,
 ) -> None:
-    """Serve until a signal. `beside` is what a worker runs, and its DSN."""
+    """Serve until a signal, with the worker of the App's projections beside it."""
     from eventstore.cli.working import working  # noqa: PLC0415
     from eventstore_api import create_app  # noqa: PLC0415
     from eventstore_api.cors import allow_origins  # noqa: PLC0415
@@ -238,7 +249,7 @@ async def _serve(
     # Opened here and not in the lifespan, so that what is wrong is told in one line.
     async with store, contextlib.AsyncExitStack() as stack:
         config = server_config(
-            allow_origins(create_app(store, manage=False), origins),
+            allow_origins(create_app(store, app, manage=False), origins),
             lifespan="off",
             log_config=None,
             access_log=access_log,
@@ -256,9 +267,9 @@ async def _serve(
             address,
         )
         store.start_following()
-        if beside is not None:
+        if app is not None and app.projections:
             # It ends after the requests, which may wait for what it does.
-            await stack.enter_async_context(working(store, *beside, on_end=server.stop))
+            await stack.enter_async_context(working(store, app, worker_dsn, on_end=server.stop))
         await server.serve(sockets=[listener])
 
 

@@ -24,6 +24,16 @@ def load_projections(reference: str) -> App:
     return app
 
 
+def load_served(reference: str) -> App:
+    """Load the App of a service. Raises EventStoreError if it has nothing to run or to decide."""
+    app = load_app(reference)
+    if not (app.projections or app.deciders):
+        raise EventStoreError(
+            f"{reference} has no projections and no deciders: there is nothing to run"
+        )
+    return app
+
+
 @asynccontextmanager
 async def working(
     store: EventStore, app: App, dsn: str, *, on_end: Callable[[], None]

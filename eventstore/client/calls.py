@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 import msgspec
 
+from eventstore.client.commands import CommandAnswer, CommandBody, decode_answer
 from eventstore.client.wire import (
     NDJSON,
     decode_appended,
@@ -21,7 +22,7 @@ from eventstore.client.wire import (
     json_object,
     stream_path,
 )
-from eventstore.core.append import Appended, AppendRequest
+from eventstore.core.append import MAX_KEY_LENGTH, Appended, AppendRequest
 from eventstore.core.catalog import Question, no_projection
 from eventstore.core.consumers import group_path
 from eventstore.core.delivery import Delivery, check_most
@@ -49,7 +50,8 @@ T = TypeVar("T")
 class Call(Generic[T]):
     """One request, and how its answer is read as a `T`.
 
-    `event_ids` are those of an append: what may be stored if nobody tells the outcome.
+    `event_ids` are those of an append: what may be stored if nobody tells the outcome. `may_store`
+    says so of a call that has none.
     """
 
     method: str = "GET"
@@ -59,6 +61,7 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     event_ids: tuple[str, ...] = ()
+    may_store: bool = False
 
     def request(self, http: httpx.AsyncClient | httpx.Client) -> httpx.Request:
         """Give what is sent. Raises InvalidInput for text that cannot be sent."""
@@ -82,10 +85,7 @@ def append(
     With `wait_for`, the answer waits for a projection, for a part of the time.
     """
     path, headers, body = encode_append(request)
-    if wait_for is not None:
-        if not (wait_for.isascii() and wait_for.isidentifier()):  # as every projection's name is
-            raise no_projection(wait_for)
-        headers = {**headers, "prefer": f'{_prefer(seconds)["prefer"]}; for="{wait_for}"'}
+    headers = {**headers, **_prefer_applied(wait_for, seconds)}
 
     def read(answer: httpx.Response) -> tuple[Appended, ...]:
         replayed = answer.headers.get("idempotency-replayed") == "true"
@@ -99,6 +99,46 @@ def append(
         event_ids=tuple(request.event_ids),
         read=read,
     )
+
+
+def command(
+    decider: str,
+    name: str,
+    asked: CommandBody,
+    *,
+    command_id: str,
+    wait_for: str | None,
+    seconds: float,
+) -> Call[CommandAnswer]:
+    """Send a command. Sent again, it is the same one: it has an id."""
+    if not 1 <= len(command_id) <= MAX_KEY_LENGTH or not command_id.isprintable():
+        raise InvalidInput(f"a command id is 1 to {MAX_KEY_LENGTH} printable characters")
+    headers = {
+        "content-type": "application/json",
+        "idempotency-key": f'"{command_id}"',
+        **_prefer_applied(wait_for, seconds),
+    }
+
+    def read(answer: httpx.Response) -> CommandAnswer:
+        replayed = answer.headers.get("idempotency-replayed") == "true"
+        return decode_answer(answer.content, replayed=replayed)
+
+    return Call(
+        method="POST",
+        path=f"/commands/{path_segment(decider)}/{path_segment(name)}",
+        headers=headers,
+        content=asked.encode(),
+        may_store=True,
+        read=read,
+    )
+
+
+def _prefer_applied(projection: str | None, seconds: float) -> dict[str, str]:
+    if projection is None:
+        return {}
+    if not (projection.isascii() and projection.isidentifier()):  # as every projection's name is
+        raise no_projection(projection)
+    return {"prefer": f'{_prefer(seconds)["prefer"]}; for="{projection}"'}
 
 
 def events(

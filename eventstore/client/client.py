@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 
@@ -14,6 +15,7 @@ from eventstore.applied import with_applied
 from eventstore.catalog import ProjectionCatalog
 from eventstore.client import calls
 from eventstore.client.calls import PAGE, Call
+from eventstore.client.commands import CommandAnswer, CommandBody
 from eventstore.client.following import Following
 from eventstore.client.retry import Attempts
 from eventstore.client.transport import checked_url, for_calls, for_following
@@ -152,6 +154,50 @@ class EventStoreClient:
     async def append_request(self, request: AppendRequest) -> tuple[Appended, ...]:
         """Append a request that is checked already."""
         return await self._call(calls.append(request))
+
+    async def command(
+        self,
+        decider: str,
+        command: str,
+        data: Any = MappingProxyType({}),
+        *,
+        stream: str | None = None,
+        entity_id: str | None = None,
+        command_id: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] = MappingProxyType({}),
+        wait_for: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 - the time is told in the answer
+    ) -> CommandAnswer:
+        """Send a command to a decider of the service's App, with its data as JSON has it.
+
+        Its stream is named whole by `stream`, or by `entity_id`, what is behind the category.
+        `tags` and `metadata` go to every event that it causes. It is handled once, however often it
+        has to be sent; give it a `command_id` (1 to 255 printable characters) to send it again
+        yourself. `wait_for` and `timeout` are as for `append`.
+
+        Raises CommandRefused, RevisionConflict, UnreadableEvent, InvalidInput, NotFound,
+        Unavailable (nothing stored), or OutcomeUnknown (send it again with the same command id).
+        """
+        deadline = time.monotonic() + timeout
+        answer = await self._call(
+            calls.command(
+                decider,
+                command,
+                CommandBody(stream, entity_id, data, metadata, tags),
+                command_id=str(uuid4()) if command_id is None else command_id,
+                wait_for=wait_for,
+                seconds=timeout,
+            )
+        )
+        left = deadline - time.monotonic()
+        appended = answer.appended
+        if wait_for is None or appended is None or left <= 0:
+            return answer
+        if not isinstance(appended.unapplied, ProjectionBehind):
+            return answer
+        [applied] = await with_applied(self.wait_for, wait_for, [appended], left)
+        return answer._replace(appended=applied)
 
     def read_stream(
         self,

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from eventstore.core.errors import (
     AppendRefused,
+    CommandRefused,
     ConditionFailed,
     ConsumerRefused,
     DefinitionChanged,
@@ -24,6 +25,7 @@ from eventstore.core.errors import (
     SchemaMismatch,
     StreamParked,
     Unavailable,
+    UnreadableEvent,
 )
 
 
@@ -84,6 +86,16 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
         events_per_second=facts["events_per_second"],
         is_run=facts["is_run"],
         is_stored=facts["is_stored"],
+    ),
+    "command-refused": lambda _, facts: CommandRefused(facts["reason"], **facts["details"]),
+    "unreadable-event": lambda _, facts: UnreadableEvent(
+        facts["problem"],
+        path=facts["path"],
+        event_id=facts["event_id"],
+        event_type=facts["event_type"],
+        stream_name=facts["stream"],
+        revision=facts["revision"],
+        position=facts["position"],
     ),
     "append-refused": lambda detail, _: AppendRefused(detail),
     "invalid-request": _invalid(InvalidInput),

@@ -23,6 +23,7 @@ class Attempts:
 
     def __init__(self, call: Call[Any], url: str, retry_for: float) -> None:
         self._event_ids = call.event_ids
+        self._may_store = call.may_store or bool(call.event_ids)
         self._url = url
         self._deadline = time.monotonic() + retry_for
         self._delays = delays()
@@ -48,7 +49,7 @@ class Attempts:
             raise refused.error
         wait = next(self._delays) + refused.wait
         if time.monotonic() + wait >= self._deadline:
-            if self._event_ids and self._maybe_stored:
+            if self._may_store and self._maybe_stored:
                 raise OutcomeUnknown(self._event_ids)
             raise refused.error
         return wait

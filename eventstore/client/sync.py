@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 
@@ -13,6 +14,7 @@ from eventstore.applied import sync_with_applied
 from eventstore.catalog import SyncProjectionCatalog
 from eventstore.client import calls
 from eventstore.client.calls import PAGE, Call
+from eventstore.client.commands import CommandAnswer, CommandBody
 from eventstore.client.following import Following
 from eventstore.client.retry import Attempts
 from eventstore.client.transport import checked_url, for_calls, for_following
@@ -130,6 +132,41 @@ class SyncEventStoreClient:
     def append_request(self, request: AppendRequest) -> tuple[Appended, ...]:
         """Append a request that is checked already."""
         return self._call(calls.append(request))
+
+    def command(
+        self,
+        decider: str,
+        command: str,
+        data: Any = MappingProxyType({}),
+        *,
+        stream: str | None = None,
+        entity_id: str | None = None,
+        command_id: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] = MappingProxyType({}),
+        wait_for: str | None = None,
+        timeout: float = 5.0,
+    ) -> CommandAnswer:
+        """Send a command to a decider of the service's App: see EventStoreClient.command."""
+        deadline = time.monotonic() + timeout
+        answer = self._call(
+            calls.command(
+                decider,
+                command,
+                CommandBody(stream, entity_id, data, metadata, tags),
+                command_id=str(uuid4()) if command_id is None else command_id,
+                wait_for=wait_for,
+                seconds=timeout,
+            )
+        )
+        left = deadline - time.monotonic()
+        appended = answer.appended
+        if wait_for is None or appended is None or left <= 0:
+            return answer
+        if not isinstance(appended.unapplied, ProjectionBehind):
+            return answer
+        [applied] = sync_with_applied(self.wait_for, wait_for, [appended], left)
+        return answer._replace(appended=applied)
 
     def read_stream(
         self,

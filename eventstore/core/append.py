@@ -131,14 +131,13 @@ def derived_ids(appends: Sequence[EncodedAppend], idempotency_key: str) -> list[
     """Give the ids that an idempotency key stands for, one for each event, in order."""
     if not 1 <= len(idempotency_key) <= MAX_KEY_LENGTH:
         raise InvalidInput(f"an idempotency key is 1 to {MAX_KEY_LENGTH} characters")
-    index = 0
-    ids = []
-    for append in appends:
-        for _ in append.events:
-            name = f"{append.stream_name}\n{idempotency_key}\n{index}"
-            ids.append(str(uuid.uuid5(_KEY_NAMESPACE, name)))
-            index += 1
-    return ids
+    streams = [append.stream_name for append in appends for _ in append.events]
+    return [derived_id(stream, idempotency_key, index) for index, stream in enumerate(streams)]
+
+
+def derived_id(stream_name: str, key: str, index: int) -> str:
+    """Give the id that a key stands for in a stream: UUIDv5 over both and the event's index."""
+    return str(uuid.uuid5(_KEY_NAMESPACE, f"{stream_name}\n{key}\n{index}"))
 
 
 def _check_whole(

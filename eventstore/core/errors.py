@@ -86,6 +86,66 @@ class DuplicateEventId(AppendRefused):
         return {"event_id": self.event_id, "stream": self.stream_name, "position": self.position}
 
 
+class CommandRefused(EventStoreError):
+    """A decider refuses a command in the present state of its stream; nothing was stored.
+
+    Raised by `decide`: `reason` is a sentence for people, `details` are what it rests on, as values
+    that JSON has.
+    """
+
+    def __init__(self, reason: str, /, **details: Any) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.details = details
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"reason": self.reason, "details": self.details}
+
+
+class UnreadableEvent(EventStoreError):
+    """A stored event does not fit the type that its name stands for, so nothing rests on it.
+
+    Give the type an upcast from the shape that is stored, or a field that may be missing its
+    default. `path` is the JSON path of the fault in the event's data or metadata.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str,
+        event_id: str,
+        event_type: str,
+        stream_name: str,
+        revision: int,
+        position: int,
+    ) -> None:
+        super().__init__(
+            f"event {event_id} at position {position} (stream {stream_name!r}, revision "
+            f"{revision}) is no {event_type}: {path}: {problem}"
+        )
+        self.problem = problem
+        self.path = path
+        self.event_id = event_id
+        self.event_type = event_type
+        self.stream_name = stream_name
+        self.revision = revision
+        self.position = position
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "problem": self.problem,
+            "path": self.path,
+            "event_id": self.event_id,
+            "event_type": self.event_type,
+            "stream": self.stream_name,
+            "revision": self.revision,
+            "position": self.position,
+        }
+
+
 class ConditionFailed(AppendRefused):
     """An event that the append condition excludes was stored after the condition's position."""
 

@@ -4100,6 +4100,80 @@ COMMENT ON COLUMN eventstore.projection_status.tables IS 'Its read tables, in sc
 COMMENT ON COLUMN eventstore.projection_status.inline IS 'Whether appends apply it, so that it is never behind';
 
 --
+-- Name: snapshots; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.snapshots (
+    decider text NOT NULL COLLATE pg_catalog."C",
+    stream_name text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    epoch integer NOT NULL,
+    revision bigint NOT NULL,
+    event_id uuid NOT NULL,
+    state jsonb NOT NULL,
+    kept_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT snapshots_epoch_check CHECK ((epoch > 0)),
+    CONSTRAINT snapshots_revision_check CHECK ((revision >= 0)),
+    CONSTRAINT snapshots_version_check CHECK ((version > 0))
+);
+
+ALTER TABLE eventstore.snapshots OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE snapshots; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.snapshots IS 'States that deciders keep of long streams; to remove one costs some reading, no more';
+
+--
+-- Name: COLUMN snapshots.decider; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.snapshots.decider IS 'Whose state it is';
+
+--
+-- Name: COLUMN snapshots.stream_name; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.snapshots.stream_name IS 'Of which stream';
+
+--
+-- Name: COLUMN snapshots.version; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.snapshots.version IS 'The decider''s snapshot_version: those of another one are not read';
+
+--
+-- Name: COLUMN snapshots.epoch; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.snapshots.epoch IS 'The log''s epoch; those of another one are not read';
+
+--
+-- Name: COLUMN snapshots.revision; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.snapshots.revision IS 'The last event that it is made of';
+
+--
+-- Name: COLUMN snapshots.event_id; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.snapshots.event_id IS 'That event''s id: if the stream has another one there, the snapshot is not read';
+
+--
+-- Name: COLUMN snapshots.state; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.snapshots.state IS 'The state, as its type is written';
+
+--
+-- Name: COLUMN snapshots.kept_at; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.snapshots.kept_at IS 'When it was written';
+
+--
 -- Name: alembic_version alembic_version_pkc; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -4182,6 +4256,13 @@ ALTER TABLE ONLY eventstore.projection_versions
 
 ALTER TABLE ONLY eventstore.projection_workers
     ADD CONSTRAINT projection_workers_pkey PRIMARY KEY (projection, version, owner);
+
+--
+-- Name: snapshots snapshots_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.snapshots
+    ADD CONSTRAINT snapshots_pkey PRIMARY KEY (decider, stream_name);
 
 --
 -- Name: deliveries_free_idx; Type: INDEX; Schema: eventstore; Owner: eventstore_owner
@@ -4908,6 +4989,14 @@ GRANT SELECT ON TABLE eventstore.projection_workers TO eventstore_worker;
 GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_writer;
 GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.projection_status TO eventstore_worker;
+
+--
+-- Name: TABLE snapshots; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE eventstore.snapshots TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.snapshots TO eventstore_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE eventstore.snapshots TO eventstore_worker;
 
 --
 -- PostgreSQL database dump complete

@@ -24,6 +24,15 @@ ROWS = {
         ("append, 1 caller, 100 events each", "bare INSERT of 100", 0.7),
         ("append, 64 callers, 100 events each", "bare INSERT of 100", 0.7),
     ],
+    "commands": [
+        (f"commands, 64 callers, {what}", "append, 64 callers, one event each", target)
+        for what, target in (
+            ("short streams", 0.25),
+            ("streams of 100", 0.05),
+            ("streams of 100, snapshots", 0.2),
+            ("one stream", 0.03),
+        )
+    ],
     "read_library": [("read forward, event by event", "asyncpg, 500 rows a page", 0.6)],
     "read_rest": [("NDJSON over HTTP", "the library read", 0.4)],
     "catch_up": [
@@ -105,7 +114,7 @@ def test_a_benchmark_gives_all_its_rows_and_leaves_nothing(
         assert row["events_per_second"] > 0
         assert row["limit_per_second"] > 0
         assert 0 < row["ratio_min"] <= row["ratio"] <= row["ratio_max"]
-        assert (row["p50_ms"] is not None) is name.startswith("append")
+        assert (row["p50_ms"] is not None) is name.startswith(("append", "commands"))
     assert_nothing_is_left(dsn)
 
 

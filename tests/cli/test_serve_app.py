@@ -106,3 +106,53 @@ def test_an_app_that_is_not_there_is_told_before_anything_starts(
     assert process.returncode == 1
     assert told in log
     assert not (folder / "data").exists()
+
+
+DECIDER = """
+from dataclasses import dataclass
+from eventstore import App, CommandRefused, Decider
+
+@dataclass
+class Open:
+    by: str
+
+@dataclass
+class Opened:
+    by: str
+
+door = Decider("door", initial=False)
+
+@door.command(Open)
+def open_door(command, is_open):
+    if is_open:
+        raise CommandRefused("the door is open")
+    return Opened(command.by)
+
+@door.event(Opened)
+def opened(is_open, event):
+    return True
+
+app = App(deciders=[door])
+"""
+
+
+def test_it_takes_the_commands_of_an_app_that_needs_no_worker(folder: Path, dsn: str) -> None:
+    (folder / "doors.py").write_text(DECIDER)
+    with start(folder, "--app", "doors:app", "--dsn", dsn) as process:
+        try:
+            url = (
+                "http://"
+                + lines_until(process, " at http://").partition(" at http://")[2].split()[0]
+            )
+            body = {"id": "1", "data": {"by": "ada"}}
+            told = [httpx.post(f"{url}/commands/door/Open", json=body) for _ in range(2)]
+            assert [answer.status_code for answer in told] == [200, 422], told[0].text
+            assert told[1].json()["reason"] == "the door is open"
+            described = httpx.get(f"{url}/openapi.json").json()
+            assert "/commands/door/Open" in described["paths"]
+            process.send_signal(signal.SIGTERM)
+            _, rest = process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest

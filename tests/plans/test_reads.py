@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.plans.conftest import EVENTS, Touched
 
 END = 2**63 - 1
 LIMIT = 100
+NO_ID = "00000000-0000-7000-8000-000000099999"
 RANGES = [(0, END), (25_000, END), (0, 25_000), (EVENTS - 10, END), (25_000, 25_010)]
 
 QUERIES = [
@@ -112,6 +114,27 @@ async def test_look_ups_touch_next_to_nothing(touched: Touched) -> None:
         count, rows = await touched(statements()[name], *arguments)
         assert count <= 5, name
         assert len(rows) == (0 if arguments == ("none",) else 1)
+
+
+@pytest.mark.parametrize("known_id", [None, "00000000-0000-7000-8000-000000025000", NO_ID])
+@pytest.mark.parametrize("stream", ["order-long", "order-7", "none"])
+async def test_a_stream_is_read_from_its_snapshot_on(
+    large: Pg, touched: Touched, stream: str, known_id: str | None
+) -> None:
+    last = "00000000-0000-7000-8000-0000000"
+    for position in (49_950, 48_007):  # of order-long and of order-7: not their last events
+        event_id = UUID(f"{last}{position}")
+        await large.fetch(statements()["snapshot_keep"], "d", 1, event_id, "[]")
+    try:
+        arguments = (stream, "d", 1, known_id, LIMIT)
+        count, rows = await touched(statements()["stream_from_snapshot"], *arguments)
+        assert count <= few(rows)
+        expected = stream != "none" and known_id in (None, NO_ID)
+        assert (bool(rows) and rows[0][4] is None) is expected
+        revisions = [row[2] for row in rows]
+        assert revisions == [revisions[0] + n for n in range(len(rows))]
+    finally:
+        await large.execute("DELETE FROM eventstore.snapshots")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
-from eventstore import App, InvalidInput, Projection
+from eventstore import App, Decider, EventTypes, InvalidInput, Projection
+from tests.wallet import Closed, Touch, new_wallet
 
 
 def made(name: str, table: str, version: int = 1) -> Projection:
@@ -47,3 +51,61 @@ def test_a_projection_that_does_nothing_is_refused() -> None:
         """Nothing: it is not called."""
 
     assert len(App(projections=[idle]).projections) == 1
+
+
+def test_an_app_has_its_deciders_and_the_event_types_of_all() -> None:
+    @dataclass
+    class Extra:
+        """An event of no decider."""
+
+    wallet, purse = new_wallet(), new_wallet()
+    purse.name = "purse"
+    app = App(deciders=[wallet, purse], events=[Extra])
+    assert app.deciders == (purse, wallet)
+    assert set(app.events) == {"Extra", "Deposited", "Withdrawn", "Closed"}
+    shared = EventTypes({"is-closed": Closed})
+    assert "is-closed" in App(events=shared).events
+
+
+def _decider(name: str = "a", events: Any = (), commands: Any = (Touch,)) -> Decider[None]:
+    return Decider(
+        name,
+        initial=None,
+        decide=lambda command, state: None,
+        evolve=lambda state, event: state,
+        commands=commands,
+        events=events,
+    )
+
+
+def _upcasting(event_type: str) -> EventTypes:
+    types = EventTypes([Closed])
+    types.upcast(event_type, from_version=1)(lambda data: data)
+    return types
+
+
+@dataclass
+class Strange:
+    """What JSON cannot have."""
+
+    what: complex
+
+
+@pytest.mark.parametrize(
+    ("deciders", "problem"),
+    [
+        ([_decider(), _decider()], "two deciders are 'a'"),
+        ([_decider(commands=())], "a has no command"),
+        ([_decider(commands=[Strange])], "Strange"),
+        ([_decider(events=[Strange])], "Strange"),
+        ([_decider("a", [Closed]), _decider("b", {"Closed": Touch})], "Touch is 'Closed'"),
+        ([_decider("a", [Closed]), _decider("b", {"shut": Closed})], "Closed is 'shut'"),
+        ([_decider("a", [Closed]), _decider("b", _upcasting("Closed"))], "share one EventTypes"),
+        ([_decider("a", _upcasting("Close"))], "upcasts of unknown event types: Close"),
+    ],
+)
+def test_deciders_that_do_not_fit_together_are_refused(
+    deciders: list[Decider[None]], problem: str
+) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        App(deciders=deciders)

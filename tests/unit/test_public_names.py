@@ -13,10 +13,12 @@ PUBLIC = [
     "AppendCondition",
     "AppendRefused",
     "Appended",
+    "CommandRefused",
     "ConditionFailed",
     "ConsumerCatalog",
     "ConsumerGroup",
     "ConsumerRefused",
+    "Decider",
     "DefinitionChanged",
     "Delivery",
     "DuplicateEventId",
@@ -24,9 +26,11 @@ PUBLIC = [
     "EventQuery",
     "EventStore",
     "EventStoreError",
+    "EventTypes",
     "ExpectedRevision",
     "Follower",
     "GroupStatus",
+    "Handled",
     "HistoryRewound",
     "InvalidInput",
     "LimitExceeded",
@@ -51,6 +55,8 @@ PUBLIC = [
     "TableComparison",
     "TablePage",
     "Unavailable",
+    "UnreadableEvent",
+    "decode_event",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from msgspec import Raw
@@ -65,10 +65,10 @@ class AppendRoutes:
         else:
             events = decode_cloudevents(body, store.limits, batch=kind == CLOUDEVENTS)
         made = store.request([EncodedAppend(request.name, expected, events)], idempotency_key=key)
-        (appended,), wait, applied = await _stored(store, made, wanted)
+        (appended,), wait, waited = await _stored(store, made, wanted)
         answer = {
-            **_headers(appended.position, store.epoch, replayed=appended.replayed),
-            **applied,
+            **stored_headers(appended.position, store.epoch, replayed=appended.replayed),
+            **waited,
             "etag": f'"{appended.revision}"',
             "location": f"/streams/{encode(appended.stream_name)}/{appended.first_revision}",
         }
@@ -95,18 +95,18 @@ class AppendRoutes:
         body = await request.body(body_limit(store.limits))
         appends, condition = decode_appends(body, store.limits)
         made = store.request(appends, condition=condition, idempotency_key=key)
-        appended, wait, applied = await _stored(store, made, wanted)
+        appended, wait, waited = await _stored(store, made, wanted)
         replayed = all(one.replayed for one in appended)
         position = max(one.position for one in appended)
         out = AppendsOut([appended_out(one) for one in appended], position, wait)
-        answer = {**_headers(position, store.epoch, replayed=replayed), **applied}
+        answer = {**stored_headers(position, store.epoch, replayed=replayed), **waited}
         return Reply(200 if replayed else 201, answer, to_json(out))
 
 
 class _Stored(NamedTuple):
     appended: tuple[Appended, ...]
     wait: WaitOut | None
-    applied: dict[str, str]
+    waited: dict[str, str]
 
 
 async def _stored(store: EventStore, request: AppendRequest, wanted: Waiting) -> _Stored:
@@ -121,21 +121,27 @@ async def _stored(store: EventStore, request: AppendRequest, wanted: Waiting) ->
         appended = await store.append_request(request)
     except asyncio.CancelledError:
         raise OutcomeUnknown(tuple(request.event_ids)) from None
+    return _Stored(appended, *await applied(store, appended, wanted))
+
+
+async def applied(
+    store: EventStore, appended: Sequence[Appended], wanted: Waiting
+) -> tuple[WaitOut | None, dict[str, str]]:
+    """Wait for what is stored, if that is wanted: what the answer's body and headers say of it."""
     if wanted.projection is None:
-        return _Stored(appended, None, {})
+        return None, {}
     try:
         waited = await with_applied(store.wait_for, wanted.projection, appended, wanted.seconds)
         unapplied = waited[0].unapplied
     except asyncio.CancelledError:
         unapplied = Unavailable("the service is shutting down")
     if unapplied is None:
-        applied = {"preference-applied": wanted.applied}
-        return _Stored(appended, WaitOut(wanted.projection, True), applied)
-    told = Raw(problem(unapplied)[2])
-    return _Stored(appended, WaitOut(wanted.projection, False, told), {})
+        return WaitOut(wanted.projection, True), {"preference-applied": wanted.applied}
+    return WaitOut(wanted.projection, False, Raw(problem(unapplied)[2])), {}
 
 
-def _headers(position: int, epoch: int, *, replayed: bool) -> dict[str, str]:
+def stored_headers(position: int, epoch: int, *, replayed: bool) -> dict[str, str]:
+    """Give the headers that tell where something is stored."""
     headers = {"content-type": JSON, "event-position": f"{position};epoch={epoch}"}
     if replayed:
         headers["idempotency-replayed"] = "true"

@@ -1,0 +1,279 @@
+"""Commands on a store: load the stream, decide, append on what was loaded.
+
+What is done, and in which order, is a generator of steps, so that every store carries it out in its
+own way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from eventstore.codec import codec_of, decode_event, encode_event
+from eventstore.core.append import Appended, derived_id
+from eventstore.core.backoff import delays
+from eventstore.core.decider import Decider, command_key
+from eventstore.core.errors import (
+    DuplicateEventId,
+    EventStoreError,
+    InvalidInput,
+    RevisionConflict,
+)
+from eventstore.core.event_types import SCHEMA_VERSION
+from eventstore.core.events import EventData, RecordedEvent
+from eventstore.core.jsontext import encode_json
+from eventstore.core.paging import PageSize
+from eventstore.core.reads import stream_scan
+from eventstore.core.revisions import NO_STREAM, ExpectedRevision
+
+logger = logging.getLogger("eventstore.deciders")
+
+RETRIES: Final = 10
+"""How often a command is decided anew because someone else was faster."""
+_PAGE: Final = 1_000
+
+S = TypeVar("S")
+
+
+class Handled(NamedTuple, Generic[S]):
+    """What a command has caused.
+
+    `events` are values of their types, `written` the same as they are stored; both empty if it
+    caused nothing. `state` is that of the stream behind them, `revision` its last event's (None
+    without events), `position` that event's place in the log, 0 without events. `appended` is where
+    they were stored, None if there are none; `appended.replayed` says that this command had been
+    handled before, and that this is its first answer again.
+    """
+
+    stream_name: str
+    events: tuple[Any, ...]
+    written: tuple[EventData, ...]
+    state: S
+    revision: int | None
+    position: int
+    appended: Appended | None
+
+
+class Fetch(NamedTuple):
+    """Run a named statement; answered with its rows."""
+
+    statement: str
+    args: tuple[Any, ...]
+
+
+class Store(NamedTuple):
+    """Append to a stream; answered with Appended."""
+
+    stream_name: str
+    events: Sequence[EventData]
+    expected_revision: ExpectedRevision
+
+
+class Pause(NamedTuple):
+    """Wait so many seconds; answered with None."""
+
+    seconds: float
+
+
+Step: TypeAlias = Fetch | Store | Pause
+
+
+class _Loaded(NamedTuple, Generic[S]):
+    """A stream as it was read: `revision` -1 without events, `kept` that of its snapshot.
+
+    `own` are the events of this very command, if it has been handled before; nothing is read
+    beyond them then.
+    """
+
+    state: S
+    revision: int
+    position: int
+    kept: int
+    own: list[RecordedEvent]
+
+
+def handling(
+    decider: Decider[S],
+    stream_name: str,
+    command: object,
+    *,
+    command_id: str | None,
+    tags: Iterable[str],
+    metadata: Mapping[str, Any],
+    retries: int,
+) -> Generator[Step, Any, Handled[S]]:
+    """Handle a command: steps, and what has come of it. See `EventStore.handle`."""
+    decider.check_stream(stream_name)
+    if SCHEMA_VERSION in metadata:
+        raise InvalidInput(f"the store gives {SCHEMA_VERSION} by itself", path="$.metadata")
+    if retries < 0:
+        raise InvalidInput(f"retries are 0 or more: {retries}")
+    name = decider.name_of(command)
+    key = None if command_id is None else command_key(decider.name, name, command_id)
+    tags = tags if isinstance(tags, str) else tuple(tags)  # a text is refused, not taken apart
+    # Whoever was faster is done: the first retry need not wait.
+    waits = chain([0.0], delays())
+    while True:
+        loaded = yield from _load(decider, stream_name, key)
+        if loaded.own:
+            return _answered_before(decider, loaded)
+        events = decider.decide(command, loaded.state)
+        revision = loaded.revision if loaded.revision >= 0 else None
+        if not events:
+            return Handled(stream_name, (), (), loaded.state, revision, loaded.position, None)
+        written = [
+            encode_event(decider.events, one, metadata=metadata, tags=tags) for one in events
+        ]
+        _give_ids(written, stream_name, key)
+        try:
+            appended = yield Store(
+                stream_name, written, NO_STREAM if revision is None else revision
+            )
+        except RevisionConflict:
+            if retries == 0:
+                raise
+        except DuplicateEventId:
+            copied = yield from _load(decider, stream_name, key)
+            if not copied.own:
+                raise
+            return _answered_before(decider, copied)
+        else:
+            if key is None or not appended.replayed:
+                return (yield from _stored(decider, loaded, events, written, appended))
+            # A copy of this command was faster, and may have decided on another state.
+            return _answered_before(decider, (yield from _load(decider, stream_name, key)))
+        retries -= 1
+        yield Pause(next(waits))
+
+
+def _give_ids(written: Sequence[EventData], stream_name: str, key: str | None) -> None:
+    if key is not None:
+        for index, one in enumerate(written):
+            one.event_id = derived_id(stream_name, key, index)
+
+
+def _stored(
+    decider: Decider[S],
+    loaded: _Loaded[S],
+    events: tuple[Any, ...],
+    written: Sequence[EventData],
+    appended: Appended,
+) -> Generator[Step, Any, Handled[S]]:
+    for one, event_id in zip(written, appended.event_ids, strict=True):
+        one.event_id, one.tags = event_id, sorted(set(one.tags))
+    state = decider.fold(events, loaded.state)
+    if decider.snapshot_every and appended.revision - loaded.kept >= decider.snapshot_every:
+        yield from _keep(decider, state, appended)
+    return Handled(
+        appended.stream_name,
+        events,
+        tuple(written),
+        state,
+        appended.revision,
+        appended.position,
+        appended,
+    )
+
+
+def _load(
+    decider: Decider[S], stream_name: str, key: str | None
+) -> Generator[Step, Any, _Loaded[S]]:
+    """Read a stream: its snapshot, if there is one to be trusted, and the events behind it."""
+    wanted = None if key is None else derived_id(stream_name, key, 0)
+    state, revision, position, kept = decider.initial, -1, 0, -1
+    own: list[RecordedEvent] = []
+    scan = stream_scan(stream_name, after=None, before=None, direction="forward")
+    size = PageSize(_PAGE)
+    asked = size()
+    if decider.snapshot_every is None:
+        rows = yield Fetch(scan.statement, scan.args(asked))
+    else:
+        version = decider.snapshot_version
+        args = (stream_name, decider.name, version, wanted, asked)
+        rows = yield Fetch("stream_from_snapshot", args)
+        if rows and rows[0][4] is None:  # no event, but a snapshot
+            at, _, kept_at, _, _, text, *_ = rows.pop(0)
+            try:
+                state = codec_of(decider.state_type).decode(text)
+            except EventStoreError as fault:
+                logger.warning(
+                    "the snapshot of %s in %r is no use: %s", decider, stream_name, fault
+                )
+                rows = yield Fetch(scan.statement, scan.args(asked))
+            else:
+                revision, position, kept = kept_at, at, kept_at
+    while rows:
+        page = list(map(RecordedEvent._make, rows))
+        for event in page:
+            if wanted is not None:
+                if str(event.event_id) == wanted:
+                    own.append(event)
+                    wanted = derived_id(stream_name, key or "", len(own))
+                elif own:
+                    return _Loaded(state, revision, position, kept, own)
+            value = decode_event(decider.events, event)
+            if value is not None:
+                state = decider.evolve(state, value)
+            revision, position = event.revision, event.position
+        if len(page) < asked:
+            break
+        size.read(page)
+        asked = size()
+        rows = yield Fetch(scan.statement, scan.behind(page[-1]).args(asked))
+    return _Loaded(state, revision, position, kept, own)
+
+
+def _answered_before(decider: Decider[S], loaded: _Loaded[S]) -> Handled[S]:
+    own = loaded.own
+    last = own[-1]
+    values = [decode_event(decider.events, event) for event in own]
+    return Handled(
+        last.stream_name,
+        tuple([value for value in values if value is not None]),
+        tuple([_as_written(event) for event in own]),
+        loaded.state,
+        last.revision,
+        last.position,
+        Appended(
+            last.stream_name,
+            own[0].revision,
+            last.revision,
+            last.position,
+            tuple([str(event.event_id) for event in own]),
+            replayed=True,
+        ),
+    )
+
+
+def _as_written(event: RecordedEvent) -> EventData:
+    return EventData(event.event_type, event.data, event.metadata, str(event.event_id), event.tags)
+
+
+def _keep(decider: Decider[S], state: S, appended: Appended) -> Generator[Step, Any, None]:
+    """Keep a snapshot. The command is handled, whatever becomes of that."""
+    try:
+        text = encode_json(codec_of(decider.state_type).to_json(state))
+        last_id = UUID(appended.event_ids[-1])
+        args = (decider.name, decider.snapshot_version, last_id, text)
+        yield Fetch("snapshot_keep", args)
+    except EventStoreError as fault:
+        logger.warning("no snapshot of %s in %r is kept: %s", decider, appended.stream_name, fault)
+
+
+class Turns:
+    """Commands of one process on one stream take turns: else all but one would lose a race."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def on(self, stream_name: str) -> asyncio.Lock:
+        """Give the lock of a stream; it is there as long as someone has it."""
+        lock = self._locks.get(stream_name)
+        if lock is None:
+            lock = self._locks[stream_name] = asyncio.Lock()
+        return lock
