@@ -63,8 +63,9 @@ class ConsumerCatalog:
     ) -> bool:
         """Make a group, or change one: see ConsumerGroup. Gives whether it was made.
 
-        The same again changes nothing. Buffer, lease, retries, backoff and `after` may change, and
-        hold from the next receive on; another query or ordering raises ConsumerRefused. Raises
+        The same again changes nothing. All but the ordering may change, and holds from the next
+        receive on, another query for events after the checkpoint. Another ordering raises
+        ConsumerRefused. Raises
         InvalidInput for a position that the log has not reached, and for an unknown projection.
         """
         group = ConsumerGroup(
@@ -132,6 +133,10 @@ class ConsumerCatalog:
         settled = await self._ask(consumers.nack(name, deliveries, action, delay, reason))
         self._changed(name)
         return settled
+
+    async def renew(self, name: str, deliveries: Iterable[Delivery | str]) -> Settled:
+        """Say that deliveries (or their ids) take longer: their leases begin anew."""
+        return await self._ask(consumers.renew(name, deliveries))
 
     async def parked(self, name: str, *, limit: int = 1_000) -> list[ParkedDelivery]:
         """Give what is set aside, the oldest first, 1,000 at most."""
@@ -219,6 +224,10 @@ class SyncConsumerCatalog:
     ) -> Settled:
         """See ConsumerCatalog.nack."""
         return self._ask(consumers.nack(name, deliveries, action, delay, reason))
+
+    def renew(self, name: str, deliveries: Iterable[Delivery | str]) -> Settled:
+        """See ConsumerCatalog.renew."""
+        return self._ask(consumers.renew(name, deliveries))
 
     def parked(self, name: str, *, limit: int = 1_000) -> list[ParkedDelivery]:
         """See ConsumerCatalog.parked."""

@@ -111,6 +111,20 @@ def ack(name: str, deliveries: Iterable[Delivery | str]) -> Question[Settled]:
     )
 
 
+def renew(name: str, deliveries: Iterable[Delivery | str]) -> Question[Settled]:
+    """Deliveries take longer."""
+    positions, leases = leases_of(deliveries)
+    return Question(
+        statement="consumer_renew",
+        args=(name, positions, leases),
+        of_rows=_settled_of_rows,
+        method="POST",
+        path=f"{group_path(name)}/renew",
+        body={"deliveries": _ids(positions, leases)},
+        of_body=_settled,
+    )
+
+
 def nack(
     name: str,
     deliveries: Iterable[Delivery | str],

@@ -254,7 +254,7 @@ class ProjectionRefused(EventStoreError):
 
 
 class ConsumerRefused(EventStoreError):
-    """A consumer group is there already, with another query or ordering; nothing was changed.
+    """A consumer group is there already, with another ordering; nothing was changed.
 
     Give the new one another name, or delete the old one with all that it has not delivered yet.
     """

@@ -71,6 +71,7 @@ COMMENT ON FUNCTION eventstore.consumer_fill_v1 IS 'Part of consumer_receive_v1:
 COMMENT ON FUNCTION eventstore.consumer_receive_v1 IS 'For members: lease the next deliveries';
 COMMENT ON FUNCTION eventstore.consumer_ack_v1 IS 'For members: deliveries are done';
 COMMENT ON FUNCTION eventstore.consumer_nack_v1 IS 'For members: deliveries are not done';
+COMMENT ON FUNCTION eventstore.consumer_renew_v1 IS 'For members: deliveries take longer';
 COMMENT ON FUNCTION eventstore.receive IS 'The next deliveries of a group: SELECT * FROM eventstore.receive(''emails'', 10)';
 COMMENT ON FUNCTION eventstore.ack IS 'Deliveries are done: SELECT eventstore.ack(''emails'', ''17-1'', ''18-1'')';
 COMMENT ON FUNCTION eventstore.nack IS 'A delivery is not done: SELECT eventstore.nack(''emails'', ''17-1'', ''park'', ''no such address'')';

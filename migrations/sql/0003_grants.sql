@@ -5,11 +5,11 @@ GRANT SELECT ON eventstore.consumer_groups, eventstore.deliveries, eventstore.co
 REVOKE ALL ON FUNCTION
     eventstore.consumer_create_v1, eventstore.delete_consumer, eventstore.consumer_lock_v1, eventstore.consumer_reach_v1,
     eventstore.consumer_unheld_v1, eventstore.consumer_unblock_v1, eventstore.consumer_park_v1, eventstore.consumer_return_v1,
-    eventstore.consumer_fill_v1, eventstore.consumer_receive_v1, eventstore.consumer_ack_v1, eventstore.consumer_nack_v1,
+    eventstore.consumer_fill_v1, eventstore.consumer_receive_v1, eventstore.consumer_ack_v1, eventstore.consumer_nack_v1, eventstore.consumer_renew_v1,
     eventstore.receive, eventstore.ack, eventstore.nack, eventstore.replay_parked, eventstore.drop_parked
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     eventstore.consumer_create_v1, eventstore.delete_consumer,
-    eventstore.consumer_receive_v1, eventstore.consumer_ack_v1, eventstore.consumer_nack_v1,
+    eventstore.consumer_receive_v1, eventstore.consumer_ack_v1, eventstore.consumer_nack_v1, eventstore.consumer_renew_v1,
     eventstore.receive, eventstore.ack, eventstore.nack, eventstore.replay_parked, eventstore.drop_parked
     TO eventstore_writer, eventstore_worker;

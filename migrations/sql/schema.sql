@@ -600,17 +600,16 @@ BEGIN
         -- Somebody else made it in this very moment.
         SELECT * INTO STRICT _of FROM eventstore.consumer_groups AS g WHERE g.consumer_group = _group FOR UPDATE;
     END IF;
-    IF (_of.query, _of.ordering) IS DISTINCT FROM (_query, _ordering) THEN
-        RAISE EXCEPTION 'consumer group "%" is there with another %', _group,
-                CASE WHEN _of.query <> _query THEN 'query: ' || _of.query::text ELSE 'ordering: ' || _of.ordering END
+    IF _of.ordering <> _ordering THEN
+        RAISE EXCEPTION 'consumer group "%" is there with another ordering: %', _group, _of.ordering
             USING ERRCODE = 'ST011',
                   HINT = 'give the new one another name, or delete this one with all that it has not delivered yet';
     END IF;
-    IF (_of.buffer, _of.lease_seconds, _of.retries, _of.backoff_seconds, _of.after)
-       IS DISTINCT FROM (_buffer, _lease, _retries, _backoff, _after)
+    IF (_of.query, _of.buffer, _of.lease_seconds, _of.retries, _of.backoff_seconds, _of.after)
+       IS DISTINCT FROM (_query, _buffer, _lease, _retries, _backoff, _after)
     THEN
         UPDATE eventstore.consumer_groups AS g
-           SET buffer = _buffer, lease_seconds = _lease, retries = _retries, backoff_seconds = _backoff, after = _after
+           SET query = _query, buffer = _buffer, lease_seconds = _lease, retries = _retries, backoff_seconds = _backoff, after = _after
          WHERE g.consumer_group = _group;
     END IF;
     RETURN false;
@@ -1054,6 +1053,41 @@ ALTER FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member
 --
 
 COMMENT ON FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) IS 'For members: lease the next deliveries';
+
+--
+-- Name: consumer_renew_v1(text, bigint[], bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_renew_v1(_group text, _positions bigint[], _leases bigint[]) RETURNS TABLE(settled integer, lost text[])
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of  eventstore.consumer_groups := eventstore.consumer_lock_v1(_group);
+    _ids text[];
+BEGIN
+    WITH renewed AS (
+        UPDATE eventstore.deliveries AS d
+           SET available_at = clock_timestamp() + make_interval(secs => _of.lease_seconds)
+          FROM unnest(_positions, _leases) AS a(position, lease)
+         WHERE d.consumer_group = _group AND d.position = a.position AND d.lease = a.lease AND d.state = 'leased'
+        RETURNING d.position || '-' || d.lease AS id)
+    SELECT array_agg(r.id) INTO _ids FROM renewed AS r;
+    RETURN QUERY
+    SELECT coalesce(cardinality(_ids), 0),
+           ARRAY(SELECT a.position || '-' || a.lease FROM unnest(_positions, _leases) AS a(position, lease)
+                 EXCEPT SELECT unnest(_ids));
+END $$;
+
+ALTER FUNCTION eventstore.consumer_renew_v1(_group text, _positions bigint[], _leases bigint[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_renew_v1(_group text, _positions bigint[], _leases bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_renew_v1(_group text, _positions bigint[], _leases bigint[]) IS 'For members: deliveries take longer';
 
 --
 -- Name: consumer_return_v1(eventstore.consumer_groups, bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -4507,6 +4541,14 @@ REVOKE ALL ON FUNCTION eventstore.consumer_reach_v1(_after text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.consumer_receive_v1(_group text, _max integer, _member text) TO eventstore_worker;
+
+--
+-- Name: FUNCTION consumer_renew_v1(_group text, _positions bigint[], _leases bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_renew_v1(_group text, _positions bigint[], _leases bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_renew_v1(_group text, _positions bigint[], _leases bigint[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_renew_v1(_group text, _positions bigint[], _leases bigint[]) TO eventstore_worker;
 
 --
 -- Name: FUNCTION consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner

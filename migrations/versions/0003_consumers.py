@@ -22,6 +22,7 @@ def upgrade() -> None:
     run_file("functions/consumer_receive_v1.sql")
     run_file("functions/consumer_ack_v1.sql")
     run_file("functions/consumer_nack_v1.sql")
+    run_file("functions/consumer_renew_v1.sql")
     run_file("functions/receive.sql")
     run_file("functions/ack.sql")
     run_file("functions/nack.sql")

@@ -93,6 +93,7 @@ def test_every_operation_and_every_refusal_is_described() -> None:
         ("DELETE", "/consumers/{consumer}"),
         ("POST", "/consumers/{consumer}/receive"),
         ("POST", "/consumers/{consumer}/ack"),
+        ("POST", "/consumers/{consumer}/renew"),
         ("POST", "/consumers/{consumer}/nack"),
         ("GET", "/consumers/{consumer}/parked"),
         ("POST", "/consumers/{consumer}/parked/replay"),

@@ -34,8 +34,6 @@ async def test_a_group_is_made_changed_listed_and_deleted(face: Face) -> None:
     assert (status.lease, status.checkpoint, status.after) == (30, 0, ())
     assert [one.name for one in await face.consumers.all()] == ["audit", "emails"]
     assert status in await face.consumers.all()
-    with pytest.raises(ConsumerRefused, match="another query"):
-        await face.consumers.create("emails", ordering="none")
     with pytest.raises(ConsumerRefused, match="another ordering"):
         await face.consumers.create("emails", query)
     await face.consumers.delete("emails")
@@ -203,3 +201,18 @@ async def test_a_member_loops_over_deliveries_and_gives_back_what_it_has_not_set
     with pytest.raises(NotFound):
         async with face.consume("none"):
             pass
+
+
+async def test_a_lease_that_is_renewed_begins_anew(
+    face: Face, store: EventStore, connection: Pg
+) -> None:
+    await store.append("a", EventData("T"))
+    await store.append("b", EventData("T"))
+    await face.consumers.create("emails", lease=30)
+    first, second = await face.consumers.receive("emails")
+    await connection.execute(EXPIRE)
+    assert await face.consumers.renew("emails", [first]) == Settled(1, 0, ())
+    [again] = await face.consumers.receive("emails")
+    assert again.event == second.event
+    assert await face.consumers.renew("emails", [first, second.id]) == Settled(1, 0, (second.id,))
+    assert (await face.consumers.ack("emails", [first])).settled == 1

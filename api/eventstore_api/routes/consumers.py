@@ -59,7 +59,7 @@ class ReceiveIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AckIn(msgspec.Struct, forbid_unknown_fields=True):
-    """Which deliveries are done."""
+    """Which deliveries are done, or take longer."""
 
     deliveries: list[str]
 
@@ -206,6 +206,17 @@ def _client(request: Request) -> str:
 async def ack(consumer: Name, request: Request, store: Store) -> Response:
     asked = decoded(_ack, await small_body(request))
     return _settled(await store.consumers.ack(consumer, asked.deliveries))
+
+
+@router.post(
+    "/consumers/{consumer}/renew",
+    response_model=models.Settled,
+    openapi_extra=takes("Ack"),
+    summary="Deliveries take longer: their leases begin anew",
+)
+async def renew(consumer: Name, request: Request, store: Store) -> Response:
+    asked = decoded(_ack, await small_body(request))
+    return _settled(await store.consumers.renew(consumer, asked.deliveries))
 
 
 @router.post(

@@ -30,6 +30,9 @@ SELECT a.settled, 0, a.lost FROM eventstore.consumer_ack_v1($1, $2, $3) AS a;
 -- name: consumer_nack
 SELECT n.settled, n.parked, n.lost FROM eventstore.consumer_nack_v1($1, $2, $3, $4, $5, $6) AS n;
 
+-- name: consumer_renew
+SELECT n.settled, 0, n.lost FROM eventstore.consumer_renew_v1($1, $2, $3) AS n;
+
 -- name: consumer_parked
 -- $2: limit. A row of NULLs if nothing is, no row if there is no such group.
 SELECT p.position, p.stream_name, p.revision, p.event_type, p.attempts, p.reason, p.member, p.parked_at,

@@ -1,7 +1,7 @@
--- Makes a consumer group, or changes one: buffer, lease, retries, backoff and after may change, and
--- hold from the next receive on. `_start` counts only when it is made: events after that position are
--- delivered; NULL: those that come from now on. Gives whether it was made. ST011: it is there with
--- another query or ordering. ST004: something cannot be as it is given.
+-- Makes a consumer group, or changes one: all but its ordering may change, and holds from the next
+-- receive on; another query for what comes after the checkpoint. `_start` counts only when it is made:
+-- events after that position are delivered; NULL: those that come from now on. Gives whether it was
+-- made. ST011: it is there with another ordering. ST004: something cannot be as it is given.
 CREATE FUNCTION eventstore.consumer_create_v1(
     _group    text,
     _query    jsonb            DEFAULT '{"any_of": [{}]}',
@@ -47,17 +47,16 @@ BEGIN
         -- Somebody else made it in this very moment.
         SELECT * INTO STRICT _of FROM eventstore.consumer_groups AS g WHERE g.consumer_group = _group FOR UPDATE;
     END IF;
-    IF (_of.query, _of.ordering) IS DISTINCT FROM (_query, _ordering) THEN
-        RAISE EXCEPTION 'consumer group "%" is there with another %', _group,
-                CASE WHEN _of.query <> _query THEN 'query: ' || _of.query::text ELSE 'ordering: ' || _of.ordering END
+    IF _of.ordering <> _ordering THEN
+        RAISE EXCEPTION 'consumer group "%" is there with another ordering: %', _group, _of.ordering
             USING ERRCODE = 'ST011',
                   HINT = 'give the new one another name, or delete this one with all that it has not delivered yet';
     END IF;
-    IF (_of.buffer, _of.lease_seconds, _of.retries, _of.backoff_seconds, _of.after)
-       IS DISTINCT FROM (_buffer, _lease, _retries, _backoff, _after)
+    IF (_of.query, _of.buffer, _of.lease_seconds, _of.retries, _of.backoff_seconds, _of.after)
+       IS DISTINCT FROM (_query, _buffer, _lease, _retries, _backoff, _after)
     THEN
         UPDATE eventstore.consumer_groups AS g
-           SET buffer = _buffer, lease_seconds = _lease, retries = _retries, backoff_seconds = _backoff, after = _after
+           SET query = _query, buffer = _buffer, lease_seconds = _lease, retries = _retries, backoff_seconds = _backoff, after = _after
          WHERE g.consumer_group = _group;
     END IF;
     RETURN false;
