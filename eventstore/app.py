@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,25 +13,28 @@ from eventstore.core.definition import Definition
 from eventstore.core.errors import InvalidInput
 from eventstore.core.event_types import EventTypes
 from eventstore.core.projection import Projection
+from eventstore.core.reactor import Reactor
 
 
 class App:
-    """One bounded context: `App(projections=[orders], deciders=[order])`.
+    """One bounded context: `App(projections=[orders], reactors=[emails], deciders=[order])`.
 
-    `eventstore worker myapp:app` runs its projections; `eventstore serve --app myapp:app` does so
-    and takes the commands of its deciders. `events` are event types beyond those of the deciders;
-    `app.events` has all of them.
+    `eventstore worker myapp:app` runs its projections and reactors; `eventstore serve --app
+    myapp:app` does so and takes the commands of its deciders. `events` are event types beyond those
+    of the deciders; `app.events` has all of them.
 
     A projection may be there in two versions: the worker that runs both keeps the one up to date
     that serves, and builds the other beside it. Raises InvalidInput if a version is there twice,
     two projections write one read table, a Projection has no fold and nothing to execute yet, two
-    deciders have one name, a decider has no command, or a type cannot be read from JSON.
+    reactors or two deciders have one name, a reactor has no handler, a decider has no command, or a
+    type cannot be read from JSON.
     """
 
     def __init__(
         self,
         *,
         projections: Iterable[Definition] = (),
+        reactors: Iterable[Reactor] = (),
         deciders: Iterable[Decider[Any]] = (),
         events: EventTypes | Iterable[type] | Mapping[str, type] = (),
     ) -> None:
@@ -50,7 +53,12 @@ class App:
             for table in projection.columns:
                 if writers.setdefault(table, projection.name) != projection.name:
                     raise InvalidInput(f"two projections write table {table!r}")
+        self.reactors = tuple(sorted(reactors, key=lambda made: made.name))
+        _check_names("reactors", self.reactors)
+        for reactor in self.reactors:
+            _ = reactor.query  # or it has no handler
         self.deciders = tuple(sorted(deciders, key=lambda made: made.name))
+        _check_names("deciders", self.deciders)
         _check_deciders(self.deciders)
         self.events = EventTypes()
         self.events.take(events if isinstance(events, EventTypes) else EventTypes(events))
@@ -60,10 +68,13 @@ class App:
             codec_of(self.events[name])
 
 
-def _check_deciders(deciders: Iterable[Decider[Any]]) -> None:
-    for name, count in Counter(decider.name for decider in deciders).items():
+def _check_names(kind: str, made: Sequence[Reactor] | Sequence[Decider[Any]]) -> None:
+    for name, count in Counter(one.name for one in made).items():
         if count > 1:
-            raise InvalidInput(f"two deciders are {name!r}")
+            raise InvalidInput(f"two {kind} are {name!r}")
+
+
+def _check_deciders(deciders: Iterable[Decider[Any]]) -> None:
     for decider in deciders:
         if not decider.commands:
             raise InvalidInput(f"{decider.name} has no command")

@@ -92,7 +92,7 @@ def serve(
 
     eventstore serve                                   a private PostgreSQL, nothing to set up
 
-    eventstore serve --app myapp:app                   your commands, and your projections' worker
+    eventstore serve --app myapp:app                   your commands, and a worker of your app
 
     eventstore serve --dsn postgresql://app@db/shop    your own PostgreSQL
 
@@ -267,7 +267,7 @@ async def _serve(
             address,
         )
         store.start_following()
-        if app is not None and app.projections:
+        if app is not None and (app.projections or app.reactors):
             # It ends after the requests, which may wait for what it does.
             await stack.enter_async_context(working(store, app, worker_dsn, on_end=server.stop))
         await server.serve(sockets=[listener])

@@ -1,4 +1,4 @@
-"""`eventstore worker`: runs the projections of an App."""
+"""`eventstore worker`: runs the projections and reactors of an App."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from eventstore.cli.local import worker_dsn
 from eventstore.cli.loops import loop_factory
 from eventstore.cli.options import DataDirOption
-from eventstore.cli.working import load_projections
+from eventstore.cli.working import load_run
 from eventstore.memory import settle_memory
 from eventstore.postgres.schema import DEFAULT_SCHEMA
 
@@ -36,31 +36,32 @@ def worker(
     ] = DEFAULT_SCHEMA,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Run the projections of an app: keep their read tables up to date.
+    """Run an app: keep its read tables up to date, and handle events in its reactors.
 
     \b
     eventstore worker myapp:app
     eventstore worker myapp:app --dsn postgresql://worker@db/shop
 
     Start as many as you like, on any number of machines: they share the work, and take over from
-    one that dies within 10 s. Ctrl-C or SIGTERM ends after the batch that is under way. Read
-    tables are in schema <schema>_read; 'SELECT * FROM eventstore.projection_status' tells how far
-    they are.
+    one that dies within 10 s. Ctrl-C or SIGTERM ends after the batch and the handlers that are
+    under way. Read tables are in schema <schema>_read; 'SELECT * FROM
+    eventstore.projection_status' tells how far they are, and 'consumer_status' how far reactors
+    are.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    made = load_projections(app)
+    made = load_run(app)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_work(made, worker_dsn(dsn, data_dir, os.environ), schema))
 
 
 async def _work(app: App, dsn: str, schema: str) -> None:
-    from eventstore.projections.worker import Worker  # noqa: PLC0415 - imports the driver
-    from eventstore.store import EventStore  # noqa: PLC0415
+    from eventstore.store import EventStore  # noqa: PLC0415 - imports the driver
+    from eventstore.worker import Worker  # noqa: PLC0415
 
     async with EventStore(dsn, schema=schema) as store:
-        running = Worker(store, app.projections, dsn=dsn)
+        running = Worker(store, app, dsn=dsn)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.stop)

@@ -16,20 +16,22 @@ if TYPE_CHECKING:
     from eventstore.store import EventStore
 
 
-def load_projections(reference: str) -> App:
+def load_run(reference: str) -> App:
     """Load the App that `module:name` names. Raises EventStoreError if it has nothing to run."""
     app = load_app(reference)
-    if not app.projections:
-        raise EventStoreError(f"{reference} has no projections: there is nothing to run")
+    if not (app.projections or app.reactors):
+        raise EventStoreError(
+            f"{reference} has no projections and no reactors: there is nothing to run"
+        )
     return app
 
 
 def load_served(reference: str) -> App:
     """Load the App of a service. Raises EventStoreError if it has nothing to run or to decide."""
     app = load_app(reference)
-    if not (app.projections or app.deciders):
+    if not (app.projections or app.reactors or app.deciders):
         raise EventStoreError(
-            f"{reference} has no projections and no deciders: there is nothing to run"
+            f"{reference} has no projections, reactors or deciders: there is nothing to run"
         )
     return app
 
@@ -42,9 +44,9 @@ async def working(
 
     A worker that ends by itself calls `on_end`, and the block's end raises what ended it.
     """
-    from eventstore.projections.worker import Worker  # noqa: PLC0415 - imports the driver
+    from eventstore.worker import Worker  # noqa: PLC0415 - imports the driver
 
-    worker = Worker(store, app.projections, dsn=dsn)
+    worker = Worker(store, app, dsn=dsn)
     task = asyncio.create_task(worker.run(), name="worker")
     task.add_done_callback(lambda _: on_end())
     try:

@@ -51,6 +51,8 @@ class Worker:
         self._dsn = dsn
         self._projections = list(projections)
         self._stopping = asyncio.Event()
+        self.registered = asyncio.Event()
+        """Set when the projections are known to the store."""
 
     def stop(self) -> None:
         """End after the batches that are under way, and give the leases back."""
@@ -64,8 +66,9 @@ class Worker:
         """
         async with await self._pool() as pool:
             await self._register(pool)
-            names = ", ".join(f"{p.name} version {p.version}" for p in self._projections)
-            logger.info("worker %s now runs %s", self.name, names)
+            self.registered.set()
+            for made in self._projections:
+                logger.info("worker %s now runs %s version %d", self.name, made.name, made.version)
             notify = statements(self._store.schema)["notify"]
             channel = progress_channel(self._store.schema)
             notifier = Notifier(lambda payload: pool.fetch(notify, channel, payload))

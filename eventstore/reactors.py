@@ -1,0 +1,224 @@
+"""Running reactors: events are leased from a group, handled some at a time, acked together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+from eventstore.core.append import Appended
+from eventstore.core.backoff import delays
+from eventstore.core.delivery import LONGEST_REASON, Delivery, Settled
+from eventstore.core.errors import OutcomeUnknown, Unavailable
+from eventstore.core.events import EventData
+from eventstore.core.reactor import Reactor, derived_ids, idempotency_key
+from eventstore.core.revisions import ANY, ExpectedRevision
+from eventstore.store import EventStore
+
+T = TypeVar("T")
+logger: Final = logging.getLogger("eventstore.reactors")
+
+LEASE: Final = 10.0
+"""Seconds without a word from a worker after which another one is given its events."""
+BEAT: Final = LEASE / 4
+"""Seconds between words."""
+WAIT: Final = 20.0
+"""Seconds for which one call waits for events."""
+GRACE: Final = 10.0
+"""Seconds for which a worker that stops lets handlers end."""
+
+
+class Context:
+    """What a handler has beside its event."""
+
+    def __init__(self, store: EventStore, reactor: Reactor, delivery: Delivery) -> None:
+        self.store: Final = store
+        self.attempt: Final = delivery.attempt
+        """How often this event has been handed to a handler, this time included."""
+        self.idempotency_key: Final = idempotency_key(reactor.name, delivery.event)
+        """The same however often the event is handled: give it to what you call outside."""
+        self._event = delivery.event
+        self._appended: Counter[str] = Counter()
+
+    async def append(
+        self,
+        stream_name: str,
+        events: EventData | Sequence[EventData],
+        *,
+        expected_revision: ExpectedRevision = ANY,
+    ) -> Appended:
+        """Append what came of the event; once, however often the event is handled.
+
+        Event ids are derived from the reactor, the event, the stream and how many the handler has
+        appended there before, so what an earlier attempt has appended is not appended again: the
+        answer is that of the first time. Metadata gets `causation_id` and `correlation_id`. Raises
+        what `EventStore.append` does; DuplicateEventId if an earlier attempt has appended something
+        of another length there.
+        """
+        given = [events] if isinstance(events, EventData) else list(events)
+        first = self._appended[stream_name]
+        self._appended[stream_name] += len(given)
+        ids = derived_ids(self.idempotency_key, stream_name, first, len(given))
+        caused = {
+            "causation_id": str(self._event.event_id),
+            "correlation_id": self._event.metadata.get("correlation_id", str(self._event.event_id)),
+        }
+        derived = [
+            EventData(
+                one.event_type, one.data, {**caused, **one.metadata}, event_id=made, tags=one.tags
+            )
+            for one, made in zip(given, ids, strict=True)
+        ]
+        return await self.store.append(stream_name, derived, expected_revision=expected_revision)
+
+
+class ReactorRunner:
+    """Runs one reactor in this process until told to stop, beside any number of others.
+
+    As many events as are handled are in hand besides, so that no handler waits for a round trip;
+    their leases are renewed while the process lives, and given back when it stops.
+    """
+
+    def __init__(self, store: EventStore, reactor: Reactor, *, member: str) -> None:
+        """Plan to run. `member` is what this process is called in the group's status."""
+        self._store = store
+        self._group = store.consumers
+        self._reactor = reactor
+        self._member = member
+        self._slots = asyncio.Semaphore(reactor.concurrency)  # first come, first served
+        self._in_hand: dict[str, asyncio.Task[None]] = {}
+        self._room = asyncio.Event()
+        self._ended: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._draining = False
+
+    async def register(self) -> None:
+        """Make the group, or take over what has changed of it. Raises what `create` does."""
+        reactor = self._reactor
+        await self._group.create(
+            reactor.name,
+            reactor.query,
+            start=reactor.start,
+            ordering=reactor.ordering,
+            buffer=reactor.buffer,
+            lease=LEASE,
+            retries=reactor.retries,
+            backoff=reactor.backoff,
+            after=reactor.after,
+        )
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Handle events until `stopping` is set; then let handlers end, for at most 10 s.
+
+        A database that is away is waited for. Raises what does not pass, as NotFound for a group
+        that somebody has deleted.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            receiving = tasks.create_task(self._receive(tasks), name=f"{self._reactor} receives")
+            others = [
+                tasks.create_task(self._settle(), name=f"{self._reactor} settles"),
+                tasks.create_task(self._renew(), name=f"{self._reactor} renews"),
+            ]
+            await stopping.wait()
+            self._draining = True
+            receiving.cancel()
+            await asyncio.wait([receiving])
+            if handling := list(self._in_hand.values()):
+                await asyncio.wait(handling, timeout=GRACE)
+            for task in handling:
+                task.cancel()
+            with contextlib.suppress(TimeoutError):  # the database is away: the leases run out
+                async with asyncio.timeout(GRACE):
+                    await self._ended.join()
+                    if self._in_hand:
+                        await self._persistently(self._group.nack, list(self._in_hand), "release")
+            for task in others:
+                task.cancel()
+
+    async def _receive(self, tasks: asyncio.TaskGroup) -> None:
+        most = 2 * self._reactor.concurrency
+        while True:
+            while len(self._in_hand) >= most:
+                self._room.clear()
+                await self._room.wait()
+            room = most - len(self._in_hand)
+            for delivery in await self._persistently(
+                self._group.receive, room, wait=WAIT, member=self._member
+            ):
+                task = tasks.create_task(self._handle(delivery))
+                self._in_hand[delivery.id] = task
+
+    async def _handle(self, delivery: Delivery) -> None:
+        async with self._slots:
+            if not self._draining:
+                reason = await self._attempt(delivery)
+                self._ended.put_nowait((delivery.id, reason[:LONGEST_REASON]))
+
+    async def _attempt(self, delivery: Delivery) -> str:
+        """Handle an event; give why it failed, or nothing."""
+        event = delivery.event
+        context = Context(self._store, self._reactor, delivery)
+        try:
+            async with asyncio.timeout(self._reactor.deadline) as deadline:
+                await self._reactor.handler_of(event.event_type)(event, context)
+        except asyncio.CancelledError:
+            if self._draining or delivery.id not in self._in_hand:
+                raise
+            return "the handler has cancelled itself"
+        except Exception as error:  # whatever a handler raises fails its event only
+            if deadline.expired():
+                return f"not done after {self._reactor.deadline:g} s"
+            logger.warning("%r: event %d: %r", self._reactor, event.position, error, exc_info=error)
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    async def _settle(self) -> None:
+        """Tell what has become of the events, of all that ended meanwhile in one call."""
+        while True:
+            ended = [await self._ended.get()]
+            while not self._ended.empty():
+                ended.append(self._ended.get_nowait())
+            by_reason: dict[str, list[str]] = {}
+            for made, reason in ended:
+                by_reason.setdefault(reason, []).append(made)
+            for reason, ids in by_reason.items():
+                if reason:
+                    settled = await self._persistently(self._group.nack, ids, reason=reason)
+                else:
+                    settled = await self._persistently(self._group.ack, ids)
+                self._forget(ids, settled)
+            for _ in ended:
+                self._ended.task_done()
+
+    async def _renew(self) -> None:
+        """Renew the leases of what is in hand; let go of what another worker has by now."""
+        while True:
+            await asyncio.sleep(BEAT)
+            if self._in_hand:
+                settled = await self._persistently(self._group.renew, list(self._in_hand))
+                for lost in settled.lost:
+                    if task := self._in_hand.get(lost):
+                        task.cancel()
+                self._forget(settled.lost, settled)
+
+    def _forget(self, ids: Iterable[str], settled: Settled) -> None:
+        for lost in settled.lost:
+            logger.warning("%r: delivery %s is another's by now", self._reactor, lost)
+        for one in ids:
+            self._in_hand.pop(one, None)
+        self._room.set()
+
+    async def _persistently(
+        self, act: Callable[..., Awaitable[T]], *args: Any, **options: Any
+    ) -> T:
+        """Do something about the group, again until what passes has passed."""
+        waits = delays()
+        while True:
+            try:
+                return await act(self._reactor.name, *args, **options)
+            except (Unavailable, OutcomeUnknown) as error:
+                seconds = next(waits)
+                logger.warning("%r: trying again in %.1f s: %s", self._reactor, seconds, error)
+            await asyncio.sleep(seconds)

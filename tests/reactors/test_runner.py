@@ -1,0 +1,277 @@
+"""Reactors: order in a stream, figures that hold, failures that harm one stream, a quiet end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from eventstore import EventData, EventStore, RecordedEvent
+from eventstore.core.errors import NotFound
+from eventstore.reactors import Context, ReactorRunner
+from tests.fix_database import Pg
+from tests.fix_waiting import until
+from tests.projections.orders import Orders, working
+from tests.reactors.reacting import (
+    Handling,
+    deliveries,
+    happen,
+    reacting,
+    reactor,
+    settled,
+)
+
+
+async def test_every_event_is_handled_in_the_order_of_its_stream(
+    store: EventStore, connection: Pg
+) -> None:
+    handling = Handling()
+    for stream in ("a-1", "a-2", "a-3"):
+        await happen(store, stream, 5)
+    async with reacting(store, reactor(handling)):
+        done = await handling.reach(15)
+        for stream in ("a-1", "a-2", "a-3"):
+            assert [place for place in done if place[0] == stream] == [
+                (stream, revision) for revision in range(5)
+            ]
+        await happen(store, "a-1")
+        assert (await handling.reach(16))[-1] == ("a-1", 5)
+        await settled(connection)
+    assert await deliveries(connection) == []
+
+
+async def test_no_more_are_handled_at_once_than_its_concurrency(store: EventStore) -> None:
+    handling = Handling()
+    handling.may_end.clear()
+    for number in range(20):
+        await happen(store, f"a-{number}")
+    async with reacting(store, reactor(handling, concurrency=3)):
+        await handling.reach_begun(3)
+        status = await store.consumers.get("emails")
+        assert status.in_flight == 6  # three more are in hand, so that nobody waits for them
+        handling.may_end.set()
+        await handling.reach(20)
+    assert handling.most_at_once == 3
+
+
+async def test_no_more_wait_than_its_buffer(store: EventStore) -> None:
+    handling = Handling()
+    handling.may_end.clear()
+    for number in range(20):
+        await happen(store, f"a-{number}")
+    async with reacting(store, reactor(handling, concurrency=1, buffer=4)):
+        await handling.reach_begun(1)
+        status = await store.consumers.get("emails")
+        assert status.buffered + status.returned <= 4
+        assert status.checkpoint <= 6
+        handling.may_end.set()
+        await handling.reach(20)
+
+
+async def test_an_event_that_fails_is_tried_again_then_its_stream_is_parked_and_others_go_on(
+    store: EventStore, connection: Pg
+) -> None:
+    handling = Handling()
+    handling.broken = {"a-2"}
+    for stream in ("a-1", "a-2", "a-1", "a-2"):
+        await happen(store, stream)
+    async with reacting(store, reactor(handling, retries=2)):
+        await settled(connection)
+        assert handling.done == [("a-1", 0), ("a-1", 1)]
+        assert handling.begun.count(("a-2", 0)) == 3
+        assert ("a-2", 1) not in handling.begun
+        [parked] = await store.consumers.parked("emails")
+        assert (parked.stream_name, parked.attempts, parked.held) == ("a-2", 3, 1)
+        assert parked.reason == "ValueError: a-2 is broken"
+        handling.broken = set()
+        assert await store.consumers.replay("emails") == 1
+        assert (await handling.reach(4))[2:] == [("a-2", 0), ("a-2", 1)]
+
+
+async def test_a_handler_that_hangs_fails_at_its_deadline(store: EventStore) -> None:
+    handling = Handling()
+    handling.may_end.clear()
+    await happen(store, "a-1")
+
+    async def parked() -> object:
+        return await store.consumers.parked("emails")
+
+    async with reacting(store, reactor(handling, retries=0, deadline=0.01)):
+        await until(parked, "a parked event")
+    [one] = await store.consumers.parked("emails")
+    assert one.reason == "not done after 0.01 s"
+
+
+async def test_a_handler_that_cancels_itself_fails(store: EventStore) -> None:
+    async def handle(event: RecordedEvent, context: Context) -> None:
+        raise asyncio.CancelledError
+
+    await happen(store, "a-1")
+
+    async def parked() -> object:
+        return await store.consumers.parked("emails")
+
+    async with reacting(store, reactor(handle, retries=0)):
+        await until(parked, "a parked event")
+    [one] = await store.consumers.parked("emails")
+    assert one.reason == "the handler has cancelled itself"
+
+
+async def test_what_it_appends_is_there_once_however_often_it_is_handled(
+    store: EventStore, connection: Pg
+) -> None:
+    seen: list[tuple[int, str]] = []
+
+    async def handle(event: RecordedEvent, context: Context) -> None:
+        seen.append((context.attempt, context.idempotency_key))
+        await context.append("mail-1", EventData("Sent", {"to": "one"}))
+        if context.attempt == 1:
+            raise ConnectionError("after the first")
+        await context.append("mail-1", [EventData("Sent", {"to": "two"}), EventData("Sent")])
+        if context.attempt == 2:
+            raise ConnectionError("after both")
+
+    await happen(store, "a-1")
+    async with reacting(store, reactor(handle)):
+        await settled(connection)
+    mails = [event async for event in store.read_stream("mail-1")]
+    assert [mail.data for mail in mails] == [{"to": "one"}, {"to": "two"}, {}]
+    assert [attempt for attempt, _ in seen] == [1, 2, 3]
+    assert len({key for _, key in seen}) == 1
+
+
+async def test_what_it_appends_says_what_caused_it(store: EventStore, connection: Pg) -> None:
+    async def handle(event: RecordedEvent, context: Context) -> None:
+        await context.append("mail-1", EventData("Sent", metadata={"by": "post"}))
+
+    await store.append("a-1", EventData("Happened", metadata={"correlation_id": "visit 7"}))
+    await happen(store, "a-2")
+    async with reacting(store, reactor(handle, concurrency=1)):
+        await settled(connection)
+    causes = [event async for event in store.read() if event.event_type == "Happened"]
+    sent = [event.metadata async for event in store.read_stream("mail-1")]
+    assert sent == [
+        {"by": "post", "causation_id": str(causes[0].event_id), "correlation_id": "visit 7"},
+        {
+            "by": "post",
+            "causation_id": str(causes[1].event_id),
+            "correlation_id": str(causes[1].event_id),
+        },
+    ]
+
+
+async def test_an_event_is_handled_once_the_projections_before_it_have_applied_it(
+    store: EventStore, dsn: str
+) -> None:
+    """The read table that a handler looks at is at least as new as its event."""
+    orders = Orders()
+    seen: list[int] = []
+
+    async def handle(event: RecordedEvent, context: Context) -> None:
+        assert event.position <= (await store.projections.get("orders")).checkpoint
+        seen.append(event.position)
+
+    async def all_seen() -> bool:
+        return len(seen) == 10
+
+    async with working(store, dsn, orders.projection):
+        await happen(store, "order-1")
+        await store.wait_for("orders", position=1)
+    await happen(store, "order-1", 9)  # nobody applies these yet
+    async with (
+        reacting(store, reactor(handle, after=["orders"], concurrency=1)),
+        working(store, dsn, orders.projection),
+    ):
+        await until(all_seen, "ten events")
+    assert seen == list(range(1, 11))
+
+
+async def test_a_stop_lets_handlers_end_and_gives_back_what_has_not_begun(
+    store: EventStore, connection: Pg
+) -> None:
+    handling = Handling()
+    handling.may_end.clear()
+    for number in range(4):
+        await happen(store, f"a-{number}")
+    runner = ReactorRunner(store, reactor(handling, concurrency=1), member="one")
+    await runner.register()
+    stopping = asyncio.Event()
+    running = asyncio.ensure_future(runner.run(stopping))
+    await handling.reach_begun(1)
+    stopping.set()
+    handling.may_end.set()  # who waited for the stop goes on first
+    await running
+    assert handling.done == handling.begun == [("a-0", 0)]
+    assert [state[0] for state in await deliveries(connection)] == [
+        "returned",
+        "waiting",
+        "waiting",
+    ]
+    assert {state[2] for state in await deliveries(connection)} == {0}
+
+
+async def test_a_worker_that_has_lost_a_lease_lets_its_handler_go(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventstore.reactors.BEAT", 0.01)
+    handling = Handling()
+    handling.may_end.clear()
+    await happen(store, "a-1")
+    async with reacting(store, reactor(handling)):
+        await handling.reach_begun(1)
+        # As if this process had stood still for longer than its lease, and another had received it.
+        await connection.execute("UPDATE eventstore.deliveries SET lease = lease + 1")
+
+        async def let_go() -> bool:
+            return handling.at_once == 0
+
+        await until(let_go, "the handler to be cancelled")
+    assert handling.done == []
+    assert [state for state, *_ in await deliveries(connection)] == ["leased"]
+
+
+async def test_leases_are_renewed_while_a_handler_takes_long(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventstore.reactors.BEAT", 0.01)
+    handling = Handling()
+    handling.may_end.clear()
+    await happen(store, "a-1")
+
+    async def lease() -> Any:
+        return await connection.fetchval("SELECT available_at FROM eventstore.deliveries")
+
+    async with reacting(store, reactor(handling)):
+        await handling.reach_begun(1)
+        first = await lease()
+
+        async def renewed() -> bool:
+            return bool(await lease() > first)
+
+        await until(renewed, "a longer lease")
+        handling.may_end.set()
+
+
+async def test_a_group_that_is_deleted_ends_its_runner_with_a_word(store: EventStore) -> None:
+    runner = ReactorRunner(store, reactor(Handling()), member="one")
+    await runner.register()
+    await store.consumers.delete("emails")
+    with pytest.raises(ExceptionGroup) as told:
+        await runner.run(asyncio.Event())
+    assert isinstance(told.value.exceptions[0], NotFound)
+
+
+async def test_a_failure_is_logged_with_its_place(
+    store: EventStore, connection: Pg, caplog: pytest.LogCaptureFixture
+) -> None:
+    handling = Handling()
+    handling.broken = {"a-1"}
+    await happen(store, "a-1")
+    with caplog.at_level(logging.WARNING, "eventstore.reactors"):
+        async with reacting(store, reactor(handling, retries=0)):
+            await settled(connection)
+    [record] = caplog.records
+    assert record.getMessage() == "<Reactor emails>: event 1: ValueError('a-1 is broken')"
+    assert record.exc_info
