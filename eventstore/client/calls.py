@@ -111,8 +111,9 @@ def command(
     seconds: float,
 ) -> Call[CommandAnswer]:
     """Send a command. Sent again, it is the same one: it has an id."""
-    if not 1 <= len(command_id) <= MAX_KEY_LENGTH or not command_id.isprintable():
-        raise InvalidInput(f"a command id is 1 to {MAX_KEY_LENGTH} printable characters")
+    printable = command_id.isascii() and command_id.isprintable()
+    if not 1 <= len(command_id) <= MAX_KEY_LENGTH or not printable:
+        raise InvalidInput(f"a command id is 1 to {MAX_KEY_LENGTH} printable ASCII characters")
     headers = {
         "content-type": "application/json",
         "idempotency-key": f'"{command_id}"',

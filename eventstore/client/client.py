@@ -173,8 +173,8 @@ class EventStoreClient:
 
         Its stream is named whole by `stream`, or by `entity_id`, what is behind the category.
         `tags` and `metadata` go to every event that it causes. It is handled once, however often it
-        has to be sent; give it a `command_id` (1 to 255 printable characters) to send it again
-        yourself. `wait_for` and `timeout` are as for `append`.
+        has to be sent; give it a `command_id` (1 to 255 printable ASCII characters) to send it
+        again yourself. `wait_for` and `timeout` are as for `append`.
 
         Raises CommandRefused, RevisionConflict, UnreadableEvent, InvalidInput, NotFound,
         Unavailable (nothing stored), or OutcomeUnknown (send it again with the same command id).

@@ -91,8 +91,9 @@ async def test_refusals_and_faults_come_as_the_library_raises_them(client: Any) 
     for bad in ({}, {"stream": "wallet-1", "entity_id": "1"}):
         with pytest.raises(InvalidInput, match="give stream"):
             await client.command("wallet", "Touch", **bad)
-    with pytest.raises(InvalidInput, match="a command id is"):
-        await client.command("wallet", "Touch", stream="wallet-1", command_id="\n")
+    for bad_id in ("\n", "", "ż", "k" * 256):
+        with pytest.raises(InvalidInput, match="a command id is"):
+            await client.command("wallet", "Touch", stream="wallet-1", command_id=bad_id)
     await client.append("wallet-1", EventData("Deposited", {"amount": "5"}))
     with pytest.raises(UnreadableEvent, match="position 1") as unreadable:
         await client.command("wallet", "Touch", stream="wallet-1")
