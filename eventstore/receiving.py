@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from eventstore.core.delivery import Delivery, Idle, check_most, leases_of, received
-from eventstore.core.errors import EventStoreError, Unavailable
+from eventstore.core.errors import EventStoreError, HistoryRewound, Unavailable
 from eventstore.core.query import EventQuery
 from eventstore.feed import Feed, Follower
 from eventstore.progress import Fetch
@@ -54,8 +54,16 @@ class Receiver:
             turn.woken.set()
 
     async def receive(self, name: str, most: int, member: str, wait: float) -> list[Delivery]:
-        """See ConsumerCatalog.receive."""
+        """See ConsumerCatalog.receive. Who waits when the store is closed is given nothing."""
         check_most(most)
+        try:
+            return await self._receive(name, most, member, wait)
+        except EventStoreError:
+            if self._closing and wait > 0:
+                return []
+            raise
+
+    async def _receive(self, name: str, most: int, member: str, wait: float) -> list[Delivery]:
         loop = asyncio.get_running_loop()
         began = loop.time()
         while True:
@@ -88,6 +96,7 @@ class Receiver:
         deadline: float,
     ) -> list[Delivery]:
         loop = asyncio.get_running_loop()
+        feed = self._feed()  # from now on it is heard that projections move
         follower: Follower | None = None
         while True:
             turn.woken.clear()
@@ -98,14 +107,16 @@ class Receiver:
             if idle.more:
                 continue
             if follower is None and idle.position_seen is not None:
-                planned = Follower(
-                    self._feed(), await self._query(asked[0]), after=idle.position_seen
-                )
+                query = await self._query(asked[0])
+                planned = Follower(feed, query, after=idle.position_seen)
                 follower = await stack.enter_async_context(planned)
             turn.seen = idle.position_seen
             if idle.look_in is not None:
                 left = min(left, max(SOONEST, idle.look_in))
-            await _first(turn, None if turn.seen is None else follower, left)
+            try:
+                await _first(turn, None if turn.seen is None else follower, left)
+            except HistoryRewound:  # whether the group can go on is seen where it is kept
+                follower = None
 
     async def _look(self, name: str, most: int, member: str) -> tuple[list[Delivery], Idle]:
         if self._closing:
