@@ -39,8 +39,10 @@ class Asked:
 
     async def writer(self, connection: Pg) -> Writer:
         await register(connection, self.projection, schema="eventstore")
-        await connection.execute("SELECT eventstore.projection_lease_v1('orders', 1, 'me', 60)")
-        return Writer(self.projection, schema="eventstore", place=Place(0, 1))
+        lease = await connection.fetchval(
+            "SELECT lease FROM eventstore.projection_lease_v1('orders', 1, 'me', 60)"
+        )
+        return Writer(self.projection, schema="eventstore", place=Place(0, lease))
 
 
 async def batches(store: EventStore, *streams: str) -> list[Batch]:
