@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from eventstore.catalog import Asked, SyncAsked
 from eventstore.core import consumers
@@ -186,10 +186,32 @@ class SyncConsumerCatalog:
         self._ask = ask
         self._receive = receive
 
-    def create(self, name: str, query: EventQuery | None = None, **options: Any) -> bool:
+    def create(
+        self,
+        name: str,
+        query: EventQuery | None = None,
+        *,
+        start: int | Literal["head"] = 0,
+        ordering: Ordering = "stream",
+        buffer: int = 200,
+        lease: float = 30.0,
+        retries: int = 5,
+        backoff: float = 1.0,
+        after: Iterable[str] = (),
+    ) -> bool:
         """See ConsumerCatalog.create."""
-        options["after"] = tuple(options.get("after", ()))
-        return self._ask(consumers.create(ConsumerGroup(name, query or EventQuery(), **options)))
+        group = ConsumerGroup(
+            name,
+            query or EventQuery(),
+            start,
+            ordering,
+            buffer,
+            lease,
+            retries,
+            backoff,
+            tuple(after),
+        )
+        return self._ask(consumers.create(group))
 
     def delete(self, name: str) -> None:
         """See ConsumerCatalog.delete."""

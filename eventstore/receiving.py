@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from eventstore.core.delivery import Delivery, Idle, check_most, leases_of, received
-from eventstore.core.errors import EventStoreError, Unavailable
+from eventstore.core.errors import EventStoreError, HistoryRewound, Unavailable
 from eventstore.core.query import EventQuery
 from eventstore.feed import Feed, Follower
 from eventstore.progress import Fetch
@@ -105,7 +105,10 @@ class Receiver:
             turn.seen = idle.position_seen
             if idle.look_in is not None:
                 left = min(left, max(SOONEST, idle.look_in))
-            await _first(turn, None if turn.seen is None else follower, left)
+            try:
+                await _first(turn, None if turn.seen is None else follower, left)
+            except HistoryRewound:  # whether the group can go on is seen where it is kept
+                follower = None
 
     async def _look(self, name: str, most: int, member: str) -> tuple[list[Delivery], Idle]:
         if self._closing:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from eventstore.cli.append import append
 from eventstore.cli.bench import bench
 from eventstore.cli.command import command
+from eventstore.cli.consumers import consumers_app
 from eventstore.cli.demo import demo
 from eventstore.cli.doctor import doctor
 from eventstore.cli.export import export
@@ -64,6 +65,7 @@ app.command()(verify)
 app.command()(doctor)
 app.add_typer(migrate_app)
 app.add_typer(projections_app)
+app.add_typer(consumers_app)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(psql)

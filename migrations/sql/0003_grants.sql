@@ -1,5 +1,5 @@
 -- Readers look; writers and workers consume, operate, and make groups. A login that is only to consume
--- may be given receive, ack and nack alone.
+-- may be a reader and be given the three functions of members alone.
 GRANT SELECT ON eventstore.consumer_groups, eventstore.deliveries, eventstore.consumer_status, eventstore.parked
     TO eventstore_writer, eventstore_reader, eventstore_worker;
 REVOKE ALL ON FUNCTION

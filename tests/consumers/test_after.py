@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from eventstore import EventStore
+from eventstore import EventData, EventStore
 from tests.consumers.groups import ack, append, asked, counts, create, positions, receive
 from tests.fix_database import Pg
+from tests.fix_waiting import DEADLINE
+from tests.projections.orders import Orders, reached, working
+from tests.projections.orders import counts as rows
 
 REGISTER = "SELECT eventstore.projection_register_v1($1, $2, '{}', '{t}', 'f', $3)"
 
@@ -99,3 +104,29 @@ async def test_without_ordering_only_what_comes_after_the_failure_stays_held(
     assert await counts(connection) == {"in_flight": 2, "held": 2}
     await connection.execute("DELETE FROM eventstore.projection_failures")
     assert await positions(connection) == [3, 4]
+
+
+async def test_a_member_finds_in_the_read_table_what_the_event_tells_of(
+    store: EventStore, dsn: str, connection: Pg
+) -> None:
+    made = Orders(partitions=2)
+    made.broken = True
+    async with working(store, dsn, made.projection):
+        await reached(connection, 0)
+        await store.consumers.create("emails", after=["orders"])
+        for n in range(5):
+            receiving = store.consumers.receive("emails", wait=DEADLINE)
+            waiting = asyncio.create_task(receiving)
+            await store.append(f"order-{n}", EventData("Fragile" if n == 2 else "T"))
+            if n == 2:
+                await store.append("order-2", EventData("T"))
+                await store.append("order-3", EventData("T"))
+            [got] = await waiting
+            assert got.event.stream_name in await rows(connection)
+            assert got.event.stream_name != "order-2"
+            await store.consumers.ack("emails", [got])
+        made.broken = False
+        await store.projections.retry("orders", "order-2")
+        [first] = await store.consumers.receive("emails", wait=DEADLINE)
+        assert (first.event.stream_name, first.event.revision) == ("order-2", 0)
+        assert (await rows(connection))["order-2"] == 2

@@ -43,10 +43,11 @@ def looks(store: EventStore) -> Looks:
     return Looks(store)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def receiver(store: EventStore, looks: Looks) -> Receiver:
-    """A receiver that the time does not wake."""
-    return Receiver(looks, store.start_following)
+    """The store's receiver, which the time does not wake."""
+    store._receiver = Receiver(looks, store.start_following)
+    return store._receiver
 
 
 Ask = Callable[[], Awaitable[list[Delivery]]]
@@ -54,7 +55,13 @@ Ask = Callable[[], Awaitable[list[Delivery]]]
 
 @pytest.fixture
 def ask(receiver: Receiver) -> Ask:
-    return lambda: receiver.receive("emails", 1, "m", DEADLINE)
+    """Receive one delivery, and fail if it does not come, long before the wait for it ends."""
+
+    async def received() -> list[Delivery]:
+        async with asyncio.timeout(DEADLINE):
+            return await receiver.receive("emails", 1, "m", 10 * DEADLINE)
+
+    return received
 
 
 async def test_an_event_wakes_one_of_those_who_wait(
@@ -77,57 +84,49 @@ async def test_an_event_wakes_one_of_those_who_wait(
 
 
 async def test_what_is_settled_here_wakes_who_waits_for_it(
-    store: EventStore, connection: Pg, receiver: Receiver, looks: Looks, ask: Ask
+    store: EventStore, connection: Pg, looks: Looks, ask: Ask
 ) -> None:
     await append(store, "a", "a")
     await create(connection)
     [first] = await ask()
     waiting = asyncio.ensure_future(ask())
-    await looks.reach(3)
+    await looks.reach(4)  # when it came, in its turn, and when its follower was at the head
     assert not (await store.consumers.ack("emails", [first])).lost
-    receiver.wake("emails")
     assert [one.event.position for one in await waiting] == [2]
 
 
 async def test_a_projection_that_moves_wakes_who_comes_after_it(
-    store: EventStore, connection: Pg, receiver: Receiver, looks: Looks, ask: Ask
+    store: EventStore, connection: Pg, looks: Looks, ask: Ask
 ) -> None:
     await append(store, "a")
     await connection.execute(REGISTER, "one", 1, 1)
     await create(connection, after=["one"])
+    store.start_following()
+
+    async def listens() -> bool:
+        return not store.following_troubles
+
+    await until(listens, "the listener")
     waiting = asyncio.ensure_future(ask())
     await looks.reach(2)
     await apply(connection, "one", 1)
-    receiver.progressed()
+    await connection.execute("SELECT pg_notify($1, '')", progress_channel(store.schema))
     assert len(await waiting) == 1
 
 
-async def test_a_store_tells_its_receivers_what_moves(store: EventStore, connection: Pg) -> None:
-    await append(store, "a", "a")
-    await connection.execute(REGISTER, "one", 1, 1)
-    await create(connection, after=["one"])
-    waiting = asyncio.create_task(store.consumers.receive("emails", wait=DEADLINE))
-    await apply(connection, "one", 2)
-    await connection.execute("SELECT pg_notify($1, '')", progress_channel(store.schema))
-    [first] = await waiting
-    waiting = asyncio.create_task(store.consumers.receive("emails", wait=DEADLINE))
-    await store.consumers.ack("emails", [first])
-    [second] = await waiting
-    assert second.event.position == 2
-
-
 async def test_the_time_wakes_for_a_retry_and_for_the_end_of_a_lease(
-    store: EventStore, connection: Pg
+    dsn: str, connection: Pg
 ) -> None:
-    await append(store, "a")
-    await create(connection, lease=0.1)
-    await receive(connection)
-    [again] = await store.consumers.receive("emails", wait=DEADLINE)
-    assert again.attempt == 2
-    await store.consumers.create("emails", lease=60)
-    if not (await store.consumers.nack("emails", [again], delay=0.1)).lost:
+    async with EventStore(dsn) as store:
+        await append(store, "a")
+        await create(connection, lease=0.1)
+        await receive(connection)
         [again] = await store.consumers.receive("emails", wait=DEADLINE)
-        assert again.attempt == 3
+        assert again.attempt == 2
+        await store.consumers.create("emails", lease=60)
+        if not (await store.consumers.nack("emails", [again], delay=0.1)).lost:
+            [again] = await store.consumers.receive("emails", wait=DEADLINE)
+            assert again.attempt == 3
 
 
 async def test_who_waits_is_let_go_when_the_store_is_closed(dsn: str, connection: Pg) -> None:
@@ -162,6 +161,23 @@ async def test_a_receive_that_is_cancelled_gives_back_what_comes_nevertheless(
     assert await counts(connection) == {"returned": 1}
     [again] = await receive(connection)
     assert again.attempt == 1
+
+
+async def test_a_wait_goes_on_in_a_new_epoch_that_has_all_that_the_group_has_seen(
+    store: EventStore, connection: Pg
+) -> None:
+    await append(store, "a")
+    await store.consumers.create("emails", start="head")
+    waiting = asyncio.create_task(store.consumers.receive("emails", wait=DEADLINE))
+
+    async def waits() -> bool:
+        return store.followers == 1
+
+    await until(waits, "a receive that waits")
+    await connection.execute("SELECT eventstore.begin_epoch()")
+    await append(store, "b")
+    [got] = await waiting
+    assert got.event.position == 2
 
 
 async def test_a_group_that_is_deleted_ends_the_wait_for_it(store: EventStore) -> None:

@@ -56,7 +56,7 @@ def test_ids_are_positions_and_leases() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    ["", "17", "17-", "0-1", "1-0", "01-1", "1-1 ", "-1-1", "1-1-1", "\u0661-1", f"{2**63}-1", 17],
+    ["", "17", "17-", "0-1", "1-0", "01-1", "1-1 ", "-1-1", "\u0661-1", f"{2**63}-1", 17],
 )
 def test_what_is_no_id_is_refused_with_its_place(bad: Any) -> None:
     with pytest.raises(InvalidInput) as refused:

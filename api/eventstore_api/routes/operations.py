@@ -19,6 +19,7 @@ _LINKS = {
     "categories": "/categories",
     "event_types": "/event-types",
     "projections": "/projections",
+    "consumers": "/consumers",
     "health": "/health/ready",
     "openapi": "/openapi.json",
     "docs": "/docs",

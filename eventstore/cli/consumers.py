@@ -1,0 +1,261 @@
+"""`eventstore consumers`: what consumer groups do, how far they are, and what operators can do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eventstore.cli.asking import ask
+from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.output import harmless, one_line, out, write_json
+from eventstore.cli.read import CategoryOption, TagOption, TypeOption, query_of
+from eventstore.cli.settling import GroupArgument, ack, drop, nack, receive, replay
+from eventstore.cli.target import Store
+
+if TYPE_CHECKING:
+    from eventstore.core.delivery import GroupStatus, ParkedDelivery
+
+consumers_app = typer.Typer(name="consumers", no_args_is_help=True, add_completion=False)
+
+
+@consumers_app.callback()
+def consumers() -> None:
+    """Make consumer groups, see how far they are, and operate them.
+
+    \b
+    eventstore consumers create emails --type OrderPlaced
+    eventstore consumers list
+    eventstore consumers status emails               all of one, and what is parked
+    eventstore consumers replay emails --all
+    """
+
+
+@consumers_app.command(name="list")
+def list_(
+    url: UrlOption = None,
+    dsn: DsnOption = None,
+    schema: SchemaOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List every consumer group: lag, buffered, in flight, parked, held.
+
+    \b
+    eventstore consumers list
+    eventstore consumers list --json | jq 'select(.parked > 0)'
+    """
+    found = ask(target_of(dsn, url, schema), lambda store: store.consumers.all())
+    if as_json:
+        for one in found:
+            write_json(_status_json(one))
+    elif found:
+        _print_groups(found)
+    else:
+        out().print("no consumer group yet; make one: eventstore consumers create NAME")
+
+
+@consumers_app.command()
+def status(
+    name: GroupArgument,
+    url: UrlOption = None,
+    dsn: DsnOption = None,
+    schema: SchemaOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell everything of one consumer group, with who holds what and what is parked.
+
+    \b
+    eventstore consumers status emails
+    eventstore consumers status emails --json
+    """
+
+    async def both(store: Store) -> tuple[GroupStatus, list[ParkedDelivery]]:
+        return await store.consumers.get(name), await store.consumers.parked(name)
+
+    found, parked = ask(target_of(dsn, url, schema), both)
+    if as_json:
+        write_json({**_status_json(found), "parked_deliveries": list(map(_parked_json, parked))})
+        return
+    _print_status(found)
+    if parked:
+        _print_parked(parked)
+
+
+@consumers_app.command()
+def create(
+    name: GroupArgument,
+    category: CategoryOption = None,
+    event_type: TypeOption = None,
+    tag: TagOption = None,
+    start: Annotated[
+        str,
+        typer.Option(metavar="POSITION|head", help="Only events after it; when the group is made."),
+    ] = "0",
+    unordered: Annotated[
+        bool, typer.Option("--unordered", help="As fast as it goes, not in order per stream.")
+    ] = False,
+    buffer: Annotated[int, typer.Option(help="How many events may wait.")] = 200,
+    lease: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long a member has a delivery.")
+    ] = 30.0,
+    retries: Annotated[int, typer.Option(help="How often before an event is parked.")] = 5,
+    backoff: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Before the first retry; then doubled.")
+    ] = 1.0,
+    after: Annotated[
+        list[str] | None, typer.Option(help="A projection that has to have applied an event.")
+    ] = None,
+    url: UrlOption = None,
+    dsn: DsnOption = None,
+    schema: SchemaOption = None,
+) -> None:
+    """Make a consumer group, or change how it delivers. Its query stays as it is.
+
+    \b
+    eventstore consumers create emails --type OrderPlaced --after customers
+    eventstore consumers create audit --start head --unordered --buffer 1000
+    """
+    if start != "head" and not start.isdecimal():
+        raise typer.BadParameter("--start is a position, or head")
+    made = ask(
+        target_of(dsn, url, schema),
+        lambda store: store.consumers.create(
+            name,
+            query_of(category, event_type, tag),
+            start="head" if start == "head" else int(start),
+            ordering="none" if unordered else "stream",
+            buffer=buffer,
+            lease=lease,
+            retries=retries,
+            backoff=backoff,
+            after=after or (),
+        ),
+    )
+    out().print(f"{name} is {'made' if made else 'there, as you say'}")
+
+
+@consumers_app.command()
+def delete(
+    name: GroupArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: UrlOption = None,
+    dsn: DsnOption = None,
+    schema: SchemaOption = None,
+) -> None:
+    """Remove a consumer group with all that it has not delivered yet.
+
+    \b
+    eventstore consumers delete emails
+    eventstore consumers delete emails --yes
+    """
+    if not yes:
+        typer.confirm(f"Remove {name} with all that it has not delivered yet?", abort=True)
+    ask(target_of(dsn, url, schema), lambda store: store.consumers.delete(name))
+    out().print(f"{name} is removed")
+
+
+@consumers_app.command()
+def parked(
+    name: GroupArgument,
+    url: UrlOption = None,
+    dsn: DsnOption = None,
+    schema: SchemaOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the events that are set aside, each with the reason.
+
+    \b
+    eventstore consumers parked emails
+    eventstore consumers parked emails --json | jq -r .reason
+    """
+    found = ask(target_of(dsn, url, schema), lambda store: store.consumers.parked(name))
+    if as_json:
+        for one in found:
+            write_json(_parked_json(one))
+    elif found:
+        _print_parked(found)
+    else:
+        out().print("nothing is parked")
+
+
+for command in (receive, ack, nack, replay, drop):
+    consumers_app.command()(command)
+
+
+def _status_json(one: GroupStatus) -> dict[str, Any]:
+    return {
+        **one._asdict(),
+        "query": json.loads(one.query.to_json()),
+        "created_at": one.created_at.isoformat(),
+    }
+
+
+def _parked_json(one: ParkedDelivery) -> dict[str, Any]:
+    members = {**one._asdict(), "parked_at": one.parked_at.isoformat()}
+    return {
+        "position": members.pop("position"),
+        "stream": members.pop("stream_name"),
+        **members,
+    }
+
+
+def _print_groups(found: Sequence[GroupStatus]) -> None:
+    from rich.table import Table  # noqa: PLC0415 - keeps --json and --help fast
+
+    table = Table(box=None, pad_edge=False)
+    titles = ("consumer group", "lag", "buffered", "returned", "in flight", "parked", "held")
+    for title in titles:
+        table.add_column(title, justify="left" if title == titles[0] else "right")
+    for one in found:
+        numbers = (
+            one.lag_events,
+            one.buffered,
+            one.returned,
+            one.in_flight,
+            one.parked,
+            one.held,
+        )
+        table.add_row(one.name, *map(str, numbers))
+    out().print(table)
+
+
+def _print_status(one: GroupStatus) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    behind = f"{one.lag_events} events, {one.lag_seconds:.1f} s behind"
+    members = ", ".join(f"{member} {count}" for member, count in sorted(one.members.items()))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in (
+        ("consumer group", one.name),
+        ("query", one.query.to_json()),
+        ("ordering", one.ordering),
+        ("after", ", ".join(one.after) or "nothing"),
+        ("checkpoint", f"{one.checkpoint} of {one.head}: {behind}"),
+        ("buffered", f"{one.buffered} of {one.buffer}, {one.returned} to be delivered again"),
+        ("in flight", f"{one.in_flight}" + (f": {members}" if members else "")),
+        ("parked", f"{one.parked}, {one.held} held behind them"),
+        ("lease", f"{one.lease:g} s, {one.retries} retries, the first after {one.backoff:g} s"),
+    ):
+        table.add_row(name, harmless(value))
+    out().print(table)
+
+
+def _print_parked(parked: Sequence[ParkedDelivery]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("parked event", "position", "tries", "held", "parked at", "reason"):
+        is_number = title in ("position", "tries", "held")
+        table.add_column(title, justify="right" if is_number else "left")
+    for one in parked:
+        table.add_row(
+            harmless(f"{one.stream_name}@{one.revision}"),
+            str(one.position),
+            str(one.attempts),
+            "" if one.held is None else str(one.held),
+            one.parked_at.isoformat(" ", "seconds"),
+            one_line(one.reason),
+        )
+    out().print(table)
