@@ -41,12 +41,14 @@ from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.limits import Limits
 from eventstore.core.projection import Projection
 from eventstore.core.query import AppendCondition, EventQuery
+from eventstore.core.reactor import Reactor
 from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
 from eventstore.core.sql_projection import SqlProjection
 from eventstore.deciders import Handled
 from eventstore.feed import Follower
 from eventstore.member import Member
+from eventstore.reactors import Context
 from eventstore.store import EventStore
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "ConsumerCatalog",
     "ConsumerGroup",
     "ConsumerRefused",
+    "Context",
     "Decider",
     "DefinitionChanged",
     "Delivery",
@@ -91,6 +94,7 @@ __all__ = [
     "ProjectionRefused",
     "ProjectionStatus",
     "ProjectionStopped",
+    "Reactor",
     "RecordedEvent",
     "RevisionConflict",
     "SchemaMismatch",

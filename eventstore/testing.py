@@ -1,10 +1,11 @@
-"""Testing projections and deciders without a database.
+"""Testing projections, deciders and reactors without a database.
 
 given(orders, [event("order-1", "OrderPlaced", {"total": 12})]).expect(
     order_summary, {"order-1": {"status": "placed", "total": 12}}
 )
 given(order, [OrderPlaced(total=12)]).when(PayOrder(amount=12)).then([OrderPaid(amount=12)])
 given(order, []).when(PayOrder(amount=12)).refused("there is no such order")
+react(emails, event("order-1", "OrderPlaced")).then({"mail-1": EventData("EmailSent")})
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from eventstore.core.events import EventData, RecordedEvent, encode_event
 from eventstore.core.folding import Failure, Folded, Rows, fold, plan
 from eventstore.core.projection import Projection
 from eventstore.core.streams import check_stream_name
+from eventstore.reacting import Reacted, react
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+__all__ = ["Decided", "Given", "Outcome", "Reacted", "event", "given", "react"]
 
 S = TypeVar("S")
 RECORDED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -114,7 +118,7 @@ class Outcome:
     """What came of the events: ask `expect`, `rows` or `failures`."""
 
     def __init__(self, projection: Projection, folded: Folded) -> None:
-        self._projection = projection
+        self.projection = projection
         self._folded = folded
 
     @property
@@ -122,9 +126,10 @@ class Outcome:
         """The events that could not be applied, each with the exception of its handler."""
         return self._folded.failures
 
-    def rows(self, table: sa.Table) -> dict[Key, Row]:
-        """Give the rows of a read table by key (a tuple), whole."""
-        return {key: row for key, row in self._folded.rows[table.name].items() if row is not None}
+    def rows(self, table: sa.Table | str) -> dict[Key, Row]:
+        """Give the rows of a read table, or of that name, by key (a tuple), whole."""
+        name = table if isinstance(table, str) else table.name
+        return {key: row for key, row in self._folded.rows[name].items() if row is not None}
 
     def expect(self, table: sa.Table, rows: Mapping[Any, Mapping[str, Any]]) -> Outcome:
         """Compare a whole read table: rows by key, columns that are left out are NULL.
@@ -134,7 +139,7 @@ class Outcome:
         """
         if self.failures:
             raise self.failures[0].error
-        columns = self._projection.columns[table.name]
+        columns = self.projection.columns[table.name]
         wanted: dict[Key, Row] = {}
         for value, row in rows.items():
             key = columns.key_of(value)

@@ -111,7 +111,7 @@ def create(
     dsn: DsnOption = None,
     schema: SchemaOption = None,
 ) -> None:
-    """Make a consumer group, or change how it delivers. Its query stays as it is.
+    """Make a consumer group, or change one: all but its ordering.
 
     \b
     eventstore consumers create emails --type OrderPlaced --after customers

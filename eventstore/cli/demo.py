@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -12,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -21,9 +20,6 @@ from eventstore.cli.local import SERVICE_FILE
 from eventstore.cli.output import out
 from eventstore.cli.programs import Program
 from eventstore.core.errors import EventStoreError
-
-_FIXED: Final = '.replace(",", ".")'
-"""What the shop's first release lacks: a comma in an amount is an error to it."""
 
 
 def demo(
@@ -38,9 +34,9 @@ def demo(
     eventstore demo
     eventstore demo --keep      then look around with curl, psql and tail
 
-    It runs a service, a private PostgreSQL and a worker in a temporary folder
-    that is removed in the end; nothing else on this machine is touched. The
-    exit code is 0 if everything was as it says.
+    It runs a service with a worker, a private PostgreSQL and a small mail
+    server, in a temporary folder that is removed in the end; nothing else on
+    this machine is touched. The exit code is 0 if everything was as it says.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -66,50 +62,42 @@ def _folder() -> Iterator[Path]:
 
 def _show(folder: Path, port: int, *, keep: bool) -> None:
     began = time.monotonic()
-    app, data = folder / "app", folder / "data"
-    shutil.copytree(_shop(), app / "shop", ignore=shutil.ignore_patterns("__pycache__"))
-    money = app / "shop" / "money.py"
-    release = money.read_text(encoding="utf-8")
-    if release.count(_FIXED) != 1:
-        raise EventStoreError(f"the demo and {money.name} of the shop do not fit together")
-    money.write_text(release.replace(_FIXED, ""), encoding="utf-8")
-    sys.path.insert(0, str(app))
-    from eventstore.cli.tour import Tour  # noqa: PLC0415 - imports the shop, and the drivers
+    data = folder / "data"
+    home = _shop()
+    sys.path.insert(0, str(home))
+    from eventstore.cli.tour import Tour  # noqa: PLC0415 - imports the drivers
+    from shop.mail_server import MailServer  # noqa: PLC0415
 
     with ExitStack() as programs:
-        out().print("A service, a PostgreSQL of its own and a worker are being started ...")
-        options = ("--data-dir", str(data), "--port", str(port))
-        service = programs.enter_context(
-            Program("serve", *options, ready=" at http://", log=folder / "serve.log", cwd=folder)
+        out().print(
+            "A service with a PostgreSQL of its own and a mail server are being started ..."
         )
-
-        def worker() -> Program:
-            return Program(
-                *("worker", "shop:app", "--data-dir", str(data)),
-                ready=" now runs ",
-                log=folder / "worker.log",
-                cwd=app,
+        mail_server = programs.enter_context(MailServer())
+        options = ("--app", "shop:app", "--data-dir", str(data), "--port", str(port))
+        service = programs.enter_context(
+            Program(
+                *("serve", *options),
+                ready=" now runs reactor letters",  # the last of what it runs
+                log=folder / "serve.log",
+                cwd=home,
+                env={"SHOP_MAIL_URL": mail_server.url},
             )
-
-        facts = json.loads((data / SERVICE_FILE).read_text(encoding="utf-8"))
-        with Tour(facts["url"], facts["dsn"], data) as tour:
-            with worker():
-                tour.first_release()
-            tour.fix(release, money)
-            programs.enter_context(worker())
-            tour.second_release()
+        )
+        url = json.loads((data / SERVICE_FILE).read_text(encoding="utf-8"))["url"]
+        with Tour(url, data, mail_server.url) as tour:
+            tour.show()
             tour.end(time.monotonic() - began)
-        if keep:
-            with suppress(KeyboardInterrupt):
-                tour.look_around(app)
-                service.wait()
-            typer.echo("\nEverything is being ended, and the folder removed.")
+            if keep:
+                with suppress(KeyboardInterrupt):
+                    tour.look_around(home / "shop")
+                    service.wait()
+                typer.echo("\nEverything is being ended, and the folder removed.")
 
 
 def _shop() -> Path:
-    """Find the example: in the wheel, else in the checkout."""
+    """Find the folder that the example is in: in the wheel, else in the checkout."""
     package = Path(eventstore.__file__).parent
-    for folder in (package / "_examples" / "shop", package.parent / "examples" / "shop" / "shop"):
-        if folder.is_dir():
+    for folder in (package / "_examples", package.parent / "examples" / "shop"):
+        if (folder / "shop").is_dir():
             return folder
-    raise EventStoreError(f"the shop is not at {folder}: install eventstore again")
+    raise EventStoreError(f"the shop is not in {folder}: install eventstore again")

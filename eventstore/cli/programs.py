@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,13 +22,19 @@ GRACE: Final = 60.0
 class Program:
     """A program that goes on until it is told to end. Use as `with Program(...)`."""
 
-    def __init__(self, *arguments: str, ready: str, log: Path, cwd: Path) -> None:
-        """Say what to run; it works as soon as it has written `ready` to its log."""
+    def __init__(
+        self, *arguments: str, ready: str, log: Path, cwd: Path, env: Mapping[str, str]
+    ) -> None:
+        """Say what to run; it works as soon as it has written `ready` to its log.
+
+        `env` is added to the environment.
+        """
         self._command = [*PROGRAM, *arguments]
         self._name = f"eventstore {arguments[0]}"
         self._ready = ready
         self._log = log
         self._cwd = cwd
+        self._env = env
         self._told = threading.Event()
         self._works = False
 
@@ -36,7 +43,7 @@ class Program:
         self._process = subprocess.Popen(
             self._command,
             cwd=self._cwd,
-            env=environment(),
+            env={**environment(), **self._env},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

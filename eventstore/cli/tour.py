@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
-import psycopg
-from psycopg.rows import dict_row
 
 from eventstore.cli.output import EventLines, out
 from eventstore.cli.programs import run
 from eventstore.client import SyncEventStoreClient
-from eventstore.core.append import Appended
-from eventstore.core.errors import EventStoreError, RevisionConflict, StreamParked
-from shop.desk import Desk
+from eventstore.core.errors import EventStoreError, RevisionConflict
+from eventstore.core.events import EventData, RecordedEvent
+from eventstore.core.revisions import NO_STREAM
 
 JOIN: Final = """\
-SELECT order_id, name, status, total, paid
-  FROM eventstore_read.orders JOIN eventstore_read.customers USING (customer_id) ORDER BY 1"""
-STATUS: Final = """\
-SELECT projection, state, checkpoint, head, parked_streams FROM eventstore.projection_status"""
-ADA: Final = "customer-ada"
+SELECT order_id, name, status, total, due
+  FROM eventstore_read.orders JOIN eventstore_read.contacts USING (customer) ORDER BY 1"""
+BOB: Final = "bob@example.org"
+PATIENCE: Final = 20.0
+"""Seconds that something is waited for, which takes a moment."""
 
 
 class Tour:
-    """Use the methods in their order, with a worker that runs the shop for each release."""
+    """Use as `with Tour(...)` on a service that runs the shop, with a mail server of its own."""
 
-    def __init__(self, url: str, dsn: str, data_dir: Path) -> None:
+    def __init__(self, url: str, data_dir: Path, mail_url: str) -> None:
         self._url = url
-        self._dsn = dsn
         self._data_dir = data_dir
+        self._mail_url = mail_url
         self._store = SyncEventStoreClient(url)
-        self._desk = Desk(self._store, dsn)
+        self._http = httpx.Client(timeout=PATIENCE)
         self._out = out()
         self._step = 0
 
@@ -42,146 +42,176 @@ class Tour:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._http.close()
         self._store.close()
 
-    def first_release(self) -> None:
-        """Go from the first append to the order that this release cannot read."""
+    def show(self) -> None:
+        """Go from the first append to a query over all of it."""
         self._append()
-        self._fold()
+        self._decide()
         self._own_write()
-        self._lookup()
-        self._poison()
-
-    def fix(self, release: str, money: Path) -> None:
-        """Put the second release of the shop's code in the place of the first."""
-        before = set(money.read_text(encoding="utf-8").splitlines())
-        money.write_text(release, encoding="utf-8")
-        after = set(release.splitlines())
-        self._title("Fix and retry: the worker ends in order, and the next release takes over.")
-        self._show(f"- {line.strip()}" for line in before - after)
-        self._show(f"+ {line.strip()}" for line in after - before)
-
-    def second_release(self) -> None:
-        """Retry what was parked, and query."""
-        self._retry()
-        self._psql()
+        self._react()
+        self._fail()
+        self._replay()
+        self._query()
 
     def end(self, seconds: float) -> None:
         """Say how long it took."""
         self._out.print(f"\nAll of it was as said, in {seconds:.0f} s.", style="bold")
 
-    def look_around(self, app: Path) -> None:
+    def look_around(self, code: Path) -> None:
         """Say where to look."""
         at = f"--data-dir {self._data_dir}"
         self._out.print("\nIt goes on running. Look around, and end it by Ctrl-C:", style="bold")
-        self._show(
+        self._lines(
             [
                 f"{self._url}/docs",
-                f"curl {self._url}/projections",
                 f"eventstore tail -f --url {self._url}",
-                f"eventstore append order-9 OrderPlaced --url {self._url} \\",
-                f'    \'{{"customer": "{ADA}", "total": "3.00"}}\'',
-                f"eventstore psql {at}",
+                'eventstore command order PlaceOrder \'{"customer": "ada", "total": 300}\' \\',
+                f"    --id 9 --url {self._url}",
+                f"eventstore consumers list --url {self._url}",
+                f"eventstore projections list --url {self._url}",
                 f"eventstore psql {at} -c 'TABLE eventstore_read.orders'",
-                f"the shop's code, as the worker runs it: {app / 'shop'}",
+                f"curl {self._mail_url}/mails",
+                f"curl -X PUT {self._mail_url}/broken/ada@example.org",
+                f"the shop's code: {code}",
             ]
         )
 
     def _append(self) -> None:
-        self._title("Append: what happens is an event of a stream, and is kept for ever.")
-        self._desk.register(ADA, name="Ada", email="ada@example.org")
-        self._placed = self._desk.place("order-1", customer_id=ADA, total="12.50")
-        lines = EventLines()
-        events = list(self._store.read())
-        self._show(lines.line(event).plain.strip() for event in events)
-        self._claim([event.position for event in events] == [1, 2], "positions are dense")
+        self._title("Append: what has happened is an event of a stream, and is kept for ever.")
+        for name in ("ada", "bob"):
+            self._register(name)
+        self._events(self._store.read())
         try:
-            self._desk.place("order-1", customer_id=ADA, total="99")
+            self._register("ada")
         except RevisionConflict as conflict:
-            self._say("The same order cannot be placed twice: that stream must not exist yet.")
-            self._show([f"RevisionConflict: {conflict}"])
+            self._say("Nobody registers twice: that stream must not exist yet.")
+            self._lines([f"RevisionConflict: {conflict}"])
         else:
-            self._claim(False, "an order is placed once")
+            self._claim(False, "a customer registers once")
 
-    def _fold(self) -> None:
-        self._title("Fold: a worker turns events into rows, by a pure (row, event) -> row.")
-        row = self._desk.order("order-1", after=self._placed)
-        self._show([_line(row)])
-        self._claim(row is not None and row["status"] == "placed", "the order has a row")
+    def _register(self, name: str) -> None:
+        person = {"name": name.title(), "email": f"{name}@example.org"}
+        event = EventData("CustomerRegistered", person)
+        self._store.append(f"customer-{name}", event, expected_revision=NO_STREAM)
+
+    def _decide(self) -> None:
+        self._title("Decide: a command asks for something, a pure function says what happens.")
+        placed = self._command("PlaceOrder", 1, customer="ada", total=1250)
+        self._claim(placed.is_success, "an order is placed")
+        self._say("Or why not. Nothing is appended then:")
+        refused = self._command("ShipOrder", 1)
+        self._claim(refused.status_code == 422, "what is not paid is not shipped")
 
     def _own_write(self) -> None:
-        self._title("Read your own write: a read table lags behind, and a query waits for it.")
-        paid = self._desk.pay("payment-1", order_id="order-1", customer_id=ADA, amount="12.50")
+        self._title("Read your own write: tables follow the log, and a query waits for an event.")
+        paid = self._command("PayOrder", 1, amount=1250)
+        position = paid.json()["position"]
+        path = "/projections/sales/tables/orders?order_id=order-1"
         began = time.perf_counter()
-        row = self._desk.order("order-1", after=paid)
+        answer = self._http.get(
+            f"{self._url}{path}", headers={"Event-Position": str(position), "Prefer": "wait=5"}
+        )
         waited = (time.perf_counter() - began) * 1_000
-        self._show([f"paid at position {paid.position}; {waited:.0f} ms later:", _line(row)])
-        self._claim(row is not None and row["status"] == "paid", "a query sees the payment")
+        answer.raise_for_status()
+        [row] = answer.json()["rows"]
+        self._lines([f"GET {path}  Event-Position: {position}"])
+        self._lines([f"  {answer.status_code}  after {waited:.0f} ms: {json.dumps(row)}"])
+        self._claim(row["status"] == "paid", "a query sees the payment")
 
-    def _lookup(self) -> None:
-        self._title("Look up: emails is a context of its own, and asks sales for nothing.")
+    def _react(self) -> None:
+        self._title("React: emails is a context of its own, and asks sales for nothing.")
         self._say(
-            "It keeps its own table of customers, from the same events, and each email goes to "
-            "the address of its time."
+            "It keeps a table of customers of its own, from the same log. One reactor writes a "
+            "letter about each event of an order, once that table is as new; another one hands "
+            "letters to a mail server, and appends that they are sent."
         )
-        self._desk.change_email(ADA, "ada@example.com")
-        self._wait("emails", self._desk.place("order-2", customer_id=ADA, total="30.00"))
-        sent = self._rows(
-            "SELECT recipient, subject FROM eventstore_read.outbox ORDER BY caused_by"
-        )
-        self._show(f"{row['recipient']}  {row['subject']}" for row in sent)
-        self._claim(
-            [row["recipient"] for row in sent] == ["ada@example.org"] * 2 + ["ada@example.com"],
-            "emails before the change went to the old address",
-        )
+        self._command("ShipOrder", 1)
+        self._until_sent("ada", 3)
+        self._events(self._store.read_stream("mailbox-ada"), data="text")
+        self._say("Each has a key, by which the mail server knows one that it is given twice:")
+        mails = self._mails()
+        self._lines(f"{mail['key'][:8]}…  {mail['to']}  {mail['text']}" for mail in mails)
+        self._claim(len(mails) == 3, "each letter is sent once")
 
-    def _poison(self) -> None:
-        self._title("A poisoned event: a till writes 7,80, which this release cannot read.")
-        self._desk.place("order-3", customer_id=ADA, total="7,80")
-        self._shipped = self._desk.ship("order-3")
-        later = self._desk.place("order-4", customer_id=ADA, total="5.00")
-        self._claim(self._desk.order("order-4", after=later) is not None, "later orders go on")
-        self._wait("emails", later)
-        try:
-            self._desk.order("order-3", after=self._shipped)
-        except StreamParked as parked:
-            self._say("Whoever waits for it is told at once:")
-            self._show([f"StreamParked: {parked}"])
-        else:
-            self._claim(False, "a wait for a parked stream says so")
-        self._say("Its stream alone is parked, in sales alone; every other has reached the head:")
-        status = self._rows(STATUS)
-        self._show(map(_line, status))
-        self._claim(all(row["checkpoint"] == row["head"] for row in status), "the rest goes on")
-        self._claim(
-            {row["projection"]: row["parked_streams"] for row in status}
-            == {"emails": 0, "sales": 1},
-            "one stream is parked",
-        )
+    def _fail(self) -> None:
+        self._title("Fail: from now on the mail server takes nothing for one address.")
+        self._mend("PUT")
+        self._command("PlaceOrder", 2, customer="bob", total=900)
+        self._command("PayOrder", 2, amount=500)
+        self._command("PlaceOrder", 3, customer="ada", total=300)
+        self._until_sent("ada", 4)
+        self._until(lambda: self._store.consumers.get("emails").held == 1, "a letter is parked")
+        self._say("Ada gets her letter. Bob's first one is parked, and his second waits for it:")
+        self._cli("consumers", "list")
+        self._cli("consumers", "parked", "emails")
+        [parked] = self._store.consumers.parked("emails")
+        self._claim(parked.stream_name == "mailbox-bob", "one mailbox is parked")
+        self._claim(self._sent("bob") == 0, "Bob has got nothing")
 
-    def _retry(self) -> None:
-        path = "/projections/sales/parked/order-3/retry"
-        httpx.post(f"{self._url}{path}").raise_for_status()
-        row = self._desk.order("order-3", after=self._shipped)
-        self._show([f"POST {path}", _line(row)])
-        self._say("Both of its events are applied, in their order: placed, then shipped.")
-        self._claim(
-            row is not None and (str(row["total"]), row["status"]) == ("7.80", "shipped"),
-            "the parked stream is up to date",
-        )
+    def _replay(self) -> None:
+        self._title("Mend and replay: what was parked is handled as if for the first time.")
+        self._mend("DELETE")
+        self._cli("consumers", "replay", "emails", "--all")
+        self._until_sent("bob", 2)
+        self._events(self._store.read_stream("mailbox-bob"), data="text")
+        to_bob = [mail["text"] for mail in self._mails() if mail["to"] == BOB]
+        self._claim(len(to_bob) == 2 and "thank you" in to_bob[0], "Bob gets each letter once")
 
-    def _psql(self) -> None:
+    def _query(self) -> None:
         self._title("Query: read tables are tables. With psql, a BI tool, an ORM:")
         printed = run("psql", "--data-dir", str(self._data_dir), "-c", JOIN)
-        self._show([*JOIN.splitlines(), "", *printed.rstrip().splitlines()])
-        self._claim("(4 rows)" in printed, "psql shows four orders")
+        self._lines([*JOIN.splitlines(), "", *printed.rstrip().splitlines()])
+        self._claim("(3 rows)" in printed, "psql shows three orders")
 
-    def _wait(self, projection: str, written: Appended) -> None:
-        self._store.wait_for(projection, stream=written.stream_name, revision=written.revision)
+    def _command(self, name: str, number: int, **data: Any) -> httpx.Response:
+        """Send a command to an order, and show what it is answered."""
+        path, body = f"/commands/order/{name}", {"id": str(number), "data": data}
+        answer = self._http.post(f"{self._url}{path}", json=body)
+        told = answer.json()
+        self._lines([f"POST {path}  {json.dumps(body)}"])
+        if answer.is_success:
+            causes = [f"{event['type']} {json.dumps(event['data'])}" for event in told["events"]]
+        else:
+            causes = [f"{told['reason']} {json.dumps(told['details'])}"]
+        self._lines(f"  {answer.status_code}  {one}" for one in causes)
+        return answer
 
-    def _rows(self, query: str) -> list[dict[str, Any]]:
-        with psycopg.connect(self._dsn, row_factory=dict_row) as connection:
-            return connection.execute(query.encode()).fetchall()
+    def _mend(self, method: str) -> None:
+        path = f"{self._mail_url}/broken/{BOB}"
+        self._http.request(method, path).raise_for_status()
+        self._lines([f"curl -X {method} {path}"])
+
+    def _mails(self) -> list[dict[str, Any]]:
+        mails: list[dict[str, Any]] = self._http.get(f"{self._mail_url}/mails").json()
+        return mails
+
+    def _sent(self, name: str) -> int:
+        events = self._store.read_stream(f"mailbox-{name}")
+        return sum(event.event_type == "EmailSent" for event in events)
+
+    def _until_sent(self, name: str, count: int) -> None:
+        self._until(lambda: self._sent(name) == count, f"{name} is sent {count} letters")
+
+    def _until(self, holds: Callable[[], bool], claim: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            self._claim(time.monotonic() < deadline, claim)
+            time.sleep(0.05)
+
+    def _events(self, events: Iterable[RecordedEvent], *, data: str = "") -> None:
+        """Show events, with all of their data or with one member of it."""
+        lines = EventLines(local_time=True)
+        shown = []
+        for event in events:
+            kept = {data: event.data[data]} if data in event.data else event.data
+            shown.append(lines.line(event._replace(data_json=json.dumps(kept))).plain)
+        self._lines(textwrap.dedent("\n".join(shown)).splitlines())
+
+    def _cli(self, *arguments: str) -> None:
+        printed = run(*arguments, "--url", self._url)
+        self._lines([f"$ eventstore {' '.join(arguments)}", *map(str.rstrip, printed.splitlines())])
 
     def _title(self, text: str) -> None:
         self._step += 1
@@ -190,7 +220,7 @@ class Tour:
     def _say(self, text: str) -> None:
         self._out.print(textwrap.indent(textwrap.fill(text, 76), "   "))
 
-    def _show(self, lines: Any) -> None:
+    def _lines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self._out.print(f"     {line}", style="cyan", soft_wrap=True)
 
@@ -198,7 +228,3 @@ class Tour:
     def _claim(holds: bool, claim: str) -> None:
         if not holds:
             raise EventStoreError(f"the demo says that {claim}, and that is not so")
-
-
-def _line(row: dict[str, Any] | None) -> str:
-    return "no row" if row is None else "  ".join(f"{name}={value}" for name, value in row.items())

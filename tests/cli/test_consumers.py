@@ -30,7 +30,7 @@ def test_a_group_is_made_listed_shown_and_removed(at: Cli) -> None:
     assert made.out == "emails is made\n"
     at("consumers", "create", "audit", "--start", "head", "--unordered")
     assert "as you say" in at("consumers", "create", "emails", "--type", "A", "--type", "B").out
-    assert "another query" in at("consumers", "create", "emails", code=1).err
+    assert "another ordering" in at("consumers", "create", "audit", code=1).err
     assert "head" in at("consumers", "create", "x", "--start", "tail", code=2).err
     audit, emails = at("consumers", "list", "--json").lines()
     assert (audit["name"], audit["ordering"]) == ("audit", "none")

@@ -183,15 +183,15 @@ def _use(engine: Engine, sql: psycopg.Connection[Any]) -> None:
             stream = f"customer-{len(workers)}"
             assert http.post(f"/streams/{stream}", json=person).status_code == 201
             reached = http.get(
-                f"/projections/sales/streams/{stream}?revision=0",
+                f"/projections/contacts/streams/{stream}?revision=0",
                 headers={"prefer": "wait=20"},
                 timeout=30,
             )
             assert reached.json()["reached"], reached.text
             end(workers.pop(), "worker")
         end(api, "api")
-    rows = sql.execute("SELECT customer_id FROM eventstore_read.customers ORDER BY 1").fetchall()
-    assert rows == [(f"customer-{number}",) for number in range(1, replicas + 1)]
+    rows = sql.execute("SELECT customer FROM eventstore_read.contacts ORDER BY 1").fetchall()
+    assert rows == [(str(number),) for number in range(1, replicas + 1)]
 
 
 if __name__ == "__main__":

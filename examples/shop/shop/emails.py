@@ -1,68 +1,66 @@
-"""Emails: what is to be sent to whom.
+"""Emails: what is written to customers about their orders, and sent to them.
 
-This context asks nobody for an address. It keeps a table of customers of its own, `contacts`, from
-the events of sales, and looks up in it what was there at the event that it writes about.
+Who they are is told by events: this context asks nobody, it keeps `contacts` of its own. Two stages
+with the log between them, each with workers and a buffer to its measure: `letters` waits for the
+database, `emails` for the mail server. What is written to one customer is one stream, mailbox-*: it
+is sent in order, and while that fails the rest of it waits, and nobody else's mail.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import httpx
 import sqlalchemy as sa
 
-from eventstore import Projection, RecordedEvent
+from eventstore import Context, EventData, Projection, Reactor, RecordedEvent
 
-Row = dict[str, Any]
-
-metadata = sa.MetaData()
-contacts = sa.Table(
+contacts_table = sa.Table(
     "contacts",
-    metadata,
-    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.MetaData(),
+    sa.Column("customer", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("email", sa.Text, nullable=False),
 )
-outbox = sa.Table(
-    "outbox",
-    metadata,
-    sa.Column("caused_by", sa.BigInteger, primary_key=True),  # position of the event
-    sa.Column("recipient", sa.Text, nullable=False),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-)
-
-emails = Projection(
-    "emails",
-    types=["CustomerRegistered", "EmailChanged", "OrderPlaced", "PaymentReceived"],
-    tables=[contacts, outbox],
+contacts = Projection(
+    "contacts", types=["CustomerRegistered", "EmailChanged"], tables=[contacts_table]
 )
 
 
-@emails.fold(
-    contacts, key=lambda event: event.stream_name, types=["CustomerRegistered", "EmailChanged"]
-)
-def contact(row: Row | None, event: RecordedEvent) -> Row:
-    """Fold a customer, as far as writing to them goes."""
-    name = event.data["name"] if row is None else row["name"]
-    return {"name": name, "email": event.data["email"]}
+@contacts.fold(contacts_table, key=lambda event: event.stream_name.removeprefix("customer-"))
+def contact(row: dict[str, Any] | None, event: RecordedEvent) -> dict[str, Any]:
+    return {**(row or {}), **event.data}
 
 
-@emails.fold(
-    outbox,
-    key=lambda event: event.position,
-    types=["OrderPlaced", "PaymentReceived"],
-    lookups={"contact": (contacts, lambda event: event.data["customer"])},
-)
-def email(_: Row | None, event: RecordedEvent, contact: Row | None) -> Row | None:
-    """Write an email to the address that the customer had when this happened."""
-    if contact is None:
-        return None
-    if event.event_type == "OrderPlaced":
-        subject, body = "Your order", f"you have ordered for {event.data['total']} EUR"
-    else:
-        subject, body = "Your payment", f"we have received {event.data['amount']} EUR"
-    return {
-        "recipient": contact["email"],
-        "subject": subject,
-        "body": f"Dear {contact['name']}, {body}.",
-    }
+TEXTS = {
+    "OrderPlaced": "thank you for your order",
+    "OrderPaid": "we have received your payment",
+    "OrderShipped": "your order is on its way",
+}
+letters = Reactor("letters", after=["contacts"], concurrency=4, buffer=100)
+
+
+@letters.on(*TEXTS)
+async def write(event: RecordedEvent, context: Context) -> None:
+    who = event.data["customer"]
+    page = await context.store.projections.rows("contacts", "contacts", where={"customer": who})
+    if not page.rows:
+        raise LookupError(f"customer {who!r} is not known")
+    text = f"Dear {page.rows[0]['name']}, {TEXTS[event.event_type]}."
+    letter = {"to": page.rows[0]["email"], "subject": event.stream_name, "text": text}
+    await context.append(f"mailbox-{who}", EventData("EmailWritten", letter))
+
+
+emails = Reactor("emails", concurrency=16, buffer=1_000, retries=3, backoff=0.1, deadline=10)
+
+
+@emails.on("EmailWritten")
+async def send(event: RecordedEvent, context: Context) -> None:
+    server = os.environ.get("SHOP_MAIL_URL", "http://127.0.0.1:8025")
+    key = {"Idempotency-Key": context.idempotency_key}  # the mail server sends once for a key
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(f"{server}/mails", json=event.data, headers=key)
+    if answer.is_error:
+        raise ConnectionError(f"{answer.status_code} {answer.text}")
+    await context.append(event.stream_name, EventData("EmailSent", {"to": event.data["to"]}))

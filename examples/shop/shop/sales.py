@@ -1,89 +1,116 @@
-"""Sales: customers, their orders, and what they pay.
-
-customer-*  CustomerRegistered  {name, email}
-            EmailChanged        {email}
-order-*     OrderPlaced         {customer, total}
-            OrderShipped        {}
-payment-*   PaymentReceived     {order, customer, amount}
-"""
+"""Sales: an order is placed, paid and shipped. Amounts are in cents."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from eventstore import Projection, RecordedEvent
+from eventstore import CommandRefused, Decider, Projection, RecordedEvent, decode_event
 
-from .money import money
 
-Row = dict[str, Any]
+@dataclass(frozen=True)
+class PlaceOrder:
+    customer: str
+    total: int
 
-metadata = sa.MetaData()
+
+@dataclass(frozen=True)
+class PayOrder:
+    amount: int
+
+
+@dataclass(frozen=True)
+class ShipOrder: ...
+
+
+@dataclass(frozen=True)
+class OrderPlaced:
+    customer: str
+    total: int
+
+
+@dataclass(frozen=True)
+class OrderPaid:
+    customer: str
+    amount: int
+
+
+@dataclass(frozen=True)
+class OrderShipped:
+    customer: str
+
+
+@dataclass(frozen=True)
+class Order:
+    customer: str = ""  # nobody's: it is not placed yet
+    due: int = 0
+    is_shipped: bool = False
+
+
+order = Decider("order", initial=Order())
+
+
+@order.command(PlaceOrder)
+def place(command: PlaceOrder, order: Order) -> OrderPlaced:
+    if order.customer:
+        raise CommandRefused("the order is placed already")
+    if command.total <= 0:
+        raise CommandRefused("an order costs something", total=command.total)
+    return OrderPlaced(command.customer, command.total)
+
+
+@order.command(PayOrder)
+def pay(command: PayOrder, order: Order) -> OrderPaid:
+    if not 0 < command.amount <= order.due:
+        raise CommandRefused("that is not what is due", due=order.due)
+    return OrderPaid(order.customer, command.amount)
+
+
+@order.command(ShipOrder)
+def ship(_: ShipOrder, order: Order) -> OrderShipped | None:
+    if not order.customer:
+        raise CommandRefused("there is no such order")
+    if order.due:
+        raise CommandRefused("the order is not paid", due=order.due)
+    return None if order.is_shipped else OrderShipped(order.customer)
+
+
+@order.event(OrderPlaced)
+def placed(_: Order, event: OrderPlaced) -> Order:
+    return Order(event.customer, due=event.total)
+
+
+@order.event(OrderPaid)
+def paid(order: Order, event: OrderPaid) -> Order:
+    return replace(order, due=order.due - event.amount)
+
+
+@order.event(OrderShipped)
+def shipped(order: Order, _: OrderShipped) -> Order:
+    return replace(order, is_shipped=True)
+
+
 orders = sa.Table(
     "orders",
-    metadata,
+    sa.MetaData(),
     sa.Column("order_id", sa.Text, primary_key=True),
-    sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("customer", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
-    sa.Column("total", sa.Numeric, nullable=False),
-    sa.Column("paid", sa.Numeric, nullable=False),
+    sa.Column("total", sa.BigInteger, nullable=False),
+    sa.Column("due", sa.BigInteger, nullable=False),
 )
-customers = sa.Table(
-    "customers",
-    metadata,
-    sa.Column("customer_id", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("orders", sa.Integer, nullable=False),
-    sa.Column("spent", sa.Numeric, nullable=False),
-)
-
-sales = Projection("sales", categories=["customer", "order", "payment"], tables=[orders, customers])
+sales = Projection("sales", categories=["order"], types=list(order.events), tables=[orders])
 
 
-def order_of(event: RecordedEvent) -> str:
-    """Tell which order an event is about: a payment has a stream of its own, and names it."""
-    return event.data["order"] if event.category == "payment" else event.stream_name
-
-
-@sales.fold(orders, key=order_of, types=["OrderPlaced", "OrderShipped", "PaymentReceived"])
-def order(row: Row | None, event: RecordedEvent) -> Row:
-    """Fold an order: placed, then paid in one payment or several, then shipped."""
-    if event.event_type == "OrderPlaced":
-        return {
-            "customer_id": event.data["customer"],
-            "status": "placed",
-            "total": money(event.data["total"]),
-            "paid": Decimal(0),
-        }
-    row = known(row, event)
-    if event.event_type == "OrderShipped":
-        return {**row, "status": "shipped"}
-    paid = row["paid"] + money(event.data["amount"])
-    return {**row, "paid": paid, "status": "paid" if paid >= row["total"] else row["status"]}
-
-
-def customer_of(event: RecordedEvent) -> str:
-    """Tell whose an event is: orders and payments name their customer."""
-    return event.stream_name if event.category == "customer" else event.data["customer"]
-
-
-@sales.fold(
-    customers, key=customer_of, types=["CustomerRegistered", "OrderPlaced", "PaymentReceived"]
-)
-def customer(row: Row | None, event: RecordedEvent) -> Row:
-    """Fold a customer: how many orders there are, and what has been paid for them."""
-    if event.event_type == "CustomerRegistered":
-        return {"name": event.data["name"], "orders": 0, "spent": Decimal(0)}
-    row = known(row, event)
-    if event.event_type == "OrderPlaced":
-        return {**row, "orders": row["orders"] + 1}
-    return {**row, "spent": row["spent"] + money(event.data["amount"])}
-
-
-def known(row: Row | None, event: RecordedEvent) -> Row:
-    """Refuse an event about what was never heard of: its stream waits, and no other does."""
-    if row is None:
-        raise LookupError(f"{event.event_type} is about an order or a customer that is not known")
-    return row
+@sales.fold(orders, key=lambda event: event.stream_name)
+def order_row(row: dict[str, Any], stored: RecordedEvent) -> dict[str, Any]:
+    match decode_event(order.events, stored):
+        case OrderPlaced(customer, total):
+            return {"customer": customer, "status": "placed", "total": total, "due": total}
+        case OrderPaid(_, amount):
+            due = row["due"] - amount
+            return {**row, "due": due, "status": "placed" if due else "paid"}
+        case _:
+            return {**row, "status": "shipped"}
