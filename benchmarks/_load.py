@@ -31,22 +31,23 @@ async def appends(port: int, count: int, first: int) -> Measurement:
 
     `first` is the number of the first event. Raises RuntimeError unless every answer is 201.
     """
-    return await _run("appends", port, count, first)
+    return await measured("_load", "appends", port, count, first)
 
 
 async def lines(port: int, path: str) -> Measurement:
     """Read a path as NDJSON and count the lines."""
-    return await _run("lines", port, path)
+    return await measured("_load", "lines", port, path)
 
 
 async def frames(port: int, path: str, count: int) -> Measurement:
     """Follow a path over SSE until so many events have come."""
-    return await _run("frames", port, path, count)
+    return await measured("_load", "frames", port, path, count)
 
 
-async def _run(*arguments: object) -> Measurement:
+async def measured(module: str, *arguments: object) -> Measurement:
+    """Run a module of this package that prints a measurement."""
     process = await asyncio.create_subprocess_exec(
-        *command("_load", *map(str, arguments)),
+        *command(module, *map(str, arguments)),
         env=environment(),
         stdout=asyncio.subprocess.PIPE,
     )
@@ -72,7 +73,7 @@ class _Client:
     __slots__ = ("received", "sent_at", "socket")
 
     def __init__(self, port: int) -> None:
-        self.socket = _connect(port)
+        self.socket = connect(port)
         self.socket.settimeout(None)  # the selector says when; a timeout costs a poll a call
         self.received = b""
         self.sent_at = 0.0
@@ -105,7 +106,8 @@ def is_whole(answer: bytes) -> bool:
     return len(answer) >= head_size + 4 + length
 
 
-def _connect(port: int) -> socket.socket:
+def connect(port: int) -> socket.socket:
+    """Connect to the service."""
     made = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
@@ -147,7 +149,7 @@ def count_lines(port: int, path: str) -> Measurement:
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/x-ndjson\r\n\r\n"
     found = 0
     tail = b""
-    with _connect(port) as connection:
+    with connect(port) as connection:
         started = perf_counter()
         connection.sendall(request.encode())
         while not tail.endswith(b"\r\n0\r\n\r\n"):
@@ -165,7 +167,7 @@ def count_frames(port: int, path: str, count: int) -> Measurement:
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: text/event-stream\r\n\r\n"
     found = 0
     tail = b""
-    with _connect(port) as connection:
+    with connect(port) as connection:
         started = perf_counter()
         connection.sendall(request.encode())
         while found < count:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from eventstore.core.append import Appended
 from eventstore.core.backoff import delays
-from eventstore.core.delivery import LONGEST_REASON, Delivery, Settled
+from eventstore.core.delivery import LONGEST_REASON, Delivery
 from eventstore.core.errors import OutcomeUnknown, Unavailable
 from eventstore.core.events import EventData
 from eventstore.core.reactor import Reactor, derived_ids, idempotency_key
@@ -188,7 +188,7 @@ class ReactorRunner:
                     settled = await self._persistently(self._group.nack, ids, reason=reason)
                 else:
                     settled = await self._persistently(self._group.ack, ids)
-                self._forget(ids, settled)
+                self._forget(ids, settled.lost)
             for _ in ended:
                 self._ended.task_done()
 
@@ -198,14 +198,16 @@ class ReactorRunner:
             await asyncio.sleep(BEAT)
             if self._in_hand:
                 settled = await self._persistently(self._group.renew, list(self._in_hand))
-                for lost in settled.lost:
-                    if task := self._in_hand.get(lost):
-                        task.cancel()
-                self._forget(settled.lost, settled)
+                # One that has ended meanwhile may be lost because it is settled.
+                handling = {one: task for one, task in self._in_hand.items() if not task.done()}
+                lost = [one for one in settled.lost if one in handling]
+                for one in lost:
+                    handling[one].cancel()
+                self._forget(lost, lost)
 
-    def _forget(self, ids: Iterable[str], settled: Settled) -> None:
-        for lost in settled.lost:
-            logger.warning("%r: delivery %s is another's by now", self._reactor, lost)
+    def _forget(self, ids: Iterable[str], lost: Iterable[str]) -> None:
+        for one in lost:
+            logger.warning("%r: delivery %s is another's by now", self._reactor, one)
         for one in ids:
             self._in_hand.pop(one, None)
         self._room.set()

@@ -45,6 +45,10 @@ ROWS = {
     ],
 }
 FIGURES = {
+    "consumers": [
+        (f"4 members over HTTP, ordering {ordering}", "received and acked")
+        for ordering in ("stream", "stream", "none", "none")
+    ],
     "follow_latency": [
         (f"{way}, {rate} appends/s", figure)
         for way in (
@@ -129,7 +133,7 @@ def test_a_benchmark_gives_all_its_figures_and_leaves_nothing(
     figures = json.loads(done.stdout)
     assert [(figure["what"], figure["figure"]) for figure in figures] == FIGURES[name]
     for figure in figures:
-        if figure["figure"] in ("p50", "p99", "max", "fan-out"):
+        if figure["figure"] in ("p50", "p99", "max", "fan-out", "received and acked"):
             assert figure["value"] > 0
             assert figure["limit"] > 0
         if figure["figure"] == "connections that listen":

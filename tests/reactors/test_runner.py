@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from eventstore import EventData, EventStore, RecordedEvent
+from eventstore import EventData, EventStore, RecordedEvent, Settled
+from eventstore.consumers import ConsumerCatalog
 from eventstore.core.errors import NotFound
 from eventstore.reactors import Context, ReactorRunner
 from tests.fix_database import Pg
@@ -230,6 +231,43 @@ async def test_a_worker_that_has_lost_a_lease_lets_its_handler_go(
         await until(let_go, "the handler to be cancelled")
     assert handling.done == []
     assert [state for state, *_ in await deliveries(connection)] == ["leased"]
+
+
+async def test_what_is_settled_while_leases_are_renewed_is_nobody_elses(
+    store: EventStore,
+    connection: Pg,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("eventstore.reactors.BEAT", 0.01)
+    handling = Handling()
+    handling.may_end.clear()
+    renewing, may_renew = asyncio.Event(), asyncio.Event()
+    answers: list[Settled] = []
+    renew = ConsumerCatalog.renew
+
+    async def renew_late(*args: Any) -> Settled:
+        renewing.set()
+        await may_renew.wait()
+        answers.append(await renew(*args))
+        return answers[-1]
+
+    async def renewed_again() -> bool:
+        return len(answers) > 1
+
+    monkeypatch.setattr(ConsumerCatalog, "renew", renew_late)
+    await happen(store, "a-1")
+    async with reacting(store, reactor(handling)):
+        await renewing.wait()
+        handling.may_end.set()
+        await settled(connection)
+        handling.may_end.clear()
+        may_renew.set()
+        await happen(store, "a-2")
+        await until(renewed_again, "leases that are renewed")
+        handling.may_end.set()
+    assert answers[0].lost == ("1-1",)
+    assert "another's" not in caplog.text
 
 
 async def test_leases_are_renewed_while_a_handler_takes_long(
