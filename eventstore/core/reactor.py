@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar, Unpack, get_args
 
 from eventstore.core.definition import is_projection_name
+from eventstore.core.delivery import MOST_RECEIVED
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
 from eventstore.core.query import EventQuery, QueryItem, names
@@ -18,6 +19,8 @@ Ordering: TypeAlias = Literal["stream", "none"]
 
 H = TypeVar("H", bound=Handler)
 
+MOST_AT_ONCE: Final = MOST_RECEIVED // 2
+"""Events that one worker handles at a time at most; it has as many more in hand."""
 _NAMESPACE: Final = uuid.UUID("a3b6f7ce-4d0f-5b8e-9c55-6f0f5d1c2f64")
 """Of the ids that reactors derive. Never to be changed: they would append again."""
 
@@ -36,11 +39,14 @@ class Reactor:
     A worker runs it as the consumer group `name` (a-z, 0-9 and _, at most 41 characters), which
     any number of workers share. Which events: the types of its handlers, in these `streams`,
     `categories` and with these `tags` (default: any). `start` is the position after which a new
-    reactor begins: "head" (default) is the log's at that time, 0 the beginning of history.
+    reactor begins: "head" (default) is the log's at that time, 0 the beginning of history. If its
+    types change, those of the worker that has started last count, for what is not taken into the
+    buffer yet.
 
-    `concurrency` (default 4) is how many events one worker handles at a time, `buffer` (default
-    200) how many wait, at most, in the group. With `ordering` "stream" (default) an event is not
-    handled before all earlier ones of its stream are done with; with "none" as they come.
+    `concurrency` (default 4, at most 500) is how many events one worker handles at a time,
+    `buffer` (default 200) how many wait, at most, in the group. With `ordering` "stream" (default)
+    an event is not handled before all earlier ones of its stream are done with; with "none" as
+    they come.
     `after` names projections: an event is handled once each of them has applied it, so a read
     table that the handler looks at is at least as new as the event.
 
@@ -68,8 +74,8 @@ class Reactor:
     ) -> None:
         if not is_projection_name(name):
             raise InvalidInput(f"a reactor's name is a-z, 0-9 and _, at most 41: {name!r}")
-        if concurrency < 1:
-            raise InvalidInput(f"{name}: concurrency is 1 or more: {concurrency}")
+        if not 1 <= concurrency <= MOST_AT_ONCE:
+            raise InvalidInput(f"{name}: concurrency is 1 to {MOST_AT_ONCE}: {concurrency}")
         if buffer < 1:
             raise InvalidInput(f"{name}: buffer is 1 or more: {buffer}")
         if ordering not in get_args(Ordering):
@@ -123,8 +129,13 @@ class Reactor:
         return EventQuery(any_of=[item])
 
     def handler_of(self, event_type: str) -> Handler:
-        """Give the handler of a type that the query means."""
-        return self._handlers[event_type]
+        """Give the handler of a type. Raises InvalidInput for a type that it is not for."""
+        try:
+            return self._handlers[event_type]
+        except KeyError:
+            raise InvalidInput(
+                f"{self.name} has no handler of {event_type} here: another version of it had one"
+            ) from None
 
 
 def idempotency_key(reactor: str, event: RecordedEvent) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from eventstore import EventData, EventStore, RecordedEvent, Settled
+from eventstore import Append, EventData, EventStore, Reactor, RecordedEvent, Settled
 from eventstore.consumers import ConsumerCatalog
 from eventstore.core.errors import NotFound
+from eventstore.core.reactor import MOST_AT_ONCE
 from eventstore.reactors import Context, ReactorRunner
 from tests.fix_database import Pg
 from tests.fix_waiting import until
@@ -55,6 +56,17 @@ async def test_no_more_are_handled_at_once_than_its_concurrency(store: EventStor
         handling.may_end.set()
         await handling.reach(20)
     assert handling.most_at_once == 3
+
+
+async def test_as_many_as_may_be_are_handled_at_once(store: EventStore) -> None:
+    handling = Handling()
+    handling.may_end.clear()
+    made = [Append(f"a-{n}", [EventData("Happened", {})]) for n in range(MOST_AT_ONCE)]
+    await store.append_many(made)
+    async with reacting(store, reactor(handling, concurrency=MOST_AT_ONCE)):
+        await handling.reach_begun(MOST_AT_ONCE)
+        handling.may_end.set()
+        await handling.reach(MOST_AT_ONCE)
 
 
 async def test_no_more_wait_than_its_buffer(store: EventStore) -> None:
@@ -103,6 +115,23 @@ async def test_a_handler_that_hangs_fails_at_its_deadline(store: EventStore) -> 
         await until(parked, "a parked event")
     [one] = await store.consumers.parked("emails")
     assert one.reason == "not done after 0.01 s"
+
+
+async def test_an_event_without_a_handler_here_is_parked_with_a_word(store: EventStore) -> None:
+    await happen(store, "a-1")
+    async with reacting(store, reactor(refusing, retries=0)):
+        await until(lambda: store.consumers.parked("emails"), "a parked event")
+    younger = Reactor("emails", retries=0)
+    younger.on("Other")(refusing)
+    async with reacting(store, younger):
+        await store.consumers.replay("emails")
+        await until(lambda: store.consumers.parked("emails"), "a parked event")
+    [one] = await store.consumers.parked("emails")
+    assert "emails has no handler of Happened here: another version" in one.reason
+
+
+async def refusing(event: RecordedEvent, context: Context) -> None:
+    raise ValueError
 
 
 async def test_a_handler_that_cancels_itself_fails(store: EventStore) -> None:
