@@ -65,7 +65,8 @@ def test_without_a_handler_it_is_for_nothing() -> None:
     ("options", "why"),
     [
         ({"name": "E-Mails"}, "a reactor's name is a-z"),
-        ({"concurrency": 0}, "concurrency is 1 or more"),
+        ({"concurrency": 0}, "concurrency is 1 to 500"),
+        ({"concurrency": 501}, "concurrency is 1 to 500"),
         ({"buffer": 0}, "buffer is 1 or more"),
         ({"ordering": "tag"}, "ordering is stream or none"),
         ({"deadline": 0}, "a deadline is up to 3600 seconds"),
