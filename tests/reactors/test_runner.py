@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from eventstore import EventData, EventStore, RecordedEvent, Settled
+from eventstore import Appended, EventData, EventStore, RecordedEvent, Settled
 from eventstore.consumers import ConsumerCatalog
-from eventstore.core.errors import NotFound
+from eventstore.core.errors import NotFound, OutcomeUnknown, RevisionConflict
 from eventstore.reactors import Context, ReactorRunner
 from tests.fix_database import Pg
 from tests.fix_waiting import until
@@ -141,6 +141,41 @@ async def test_what_it_appends_is_there_once_however_often_it_is_handled(
     assert [mail.data for mail in mails] == [{"to": "one"}, {"to": "two"}, {}]
     assert [attempt for attempt, _ in seen] == [1, 2, 3]
     assert len({key for _, key in seen}) == 1
+
+
+async def test_an_append_that_failed_has_the_same_ids_when_the_handler_repeats_it(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a later attempt, which does not fail there, gives the same ids to the same appends."""
+    append = EventStore.append
+    lost = [True]
+
+    async def append_and_lose_the_answer(*args: Any, **options: Any) -> Appended:
+        appended = await append(*args, **options)
+        if lost:
+            lost.clear()
+            raise OutcomeUnknown(appended.event_ids)
+        return appended
+
+    async def handle(event: RecordedEvent, context: Context) -> None:
+        if context.attempt == 1:
+            with pytest.raises(RevisionConflict):
+                await context.append("mail-1", EventData("Sent"), expected_revision=9)
+        await asyncio.gather(
+            context.append("mail-1", EventData("Sent", {"to": "one"})),
+            context.append("mail-1", EventData("Sent", {"to": "two"})),
+        )
+        if context.attempt == 1:
+            raise ConnectionError("after all")
+
+    await happen(store, "a-1")
+    monkeypatch.setattr(EventStore, "append", append_and_lose_the_answer)
+    async with reacting(store, reactor(handle)):
+        await settled(connection)
+    monkeypatch.undo()
+    mails = [event.data async for event in store.read_stream("mail-1")]
+    assert mails == [{"to": "one"}, {"to": "two"}]
+    assert lost == []
 
 
 async def test_what_it_appends_says_what_caused_it(store: EventStore, connection: Pg) -> None:
