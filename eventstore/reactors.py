@@ -144,17 +144,19 @@ class ReactorRunner:
             await stopping.wait()
             self._draining = True
             receiving.cancel()
-            await asyncio.wait([receiving])
+            await asyncio.wait([receiving], timeout=GRACE)
             if handling := list(self._in_hand.values()):
                 await asyncio.wait(handling, timeout=GRACE)
             for task in handling:
                 task.cancel()
+            if handling:  # what somebody else is given is not handled here any more
+                await asyncio.wait(handling, timeout=GRACE)
             with contextlib.suppress(TimeoutError):  # the database is away: the leases run out
                 async with asyncio.timeout(GRACE):
                     await self._ended.join()
-                    if self._in_hand:
-                        await self._persistently(self._group.nack, list(self._in_hand), "release")
-            for task in others:
+                    if ended := [one for one, task in self._in_hand.items() if task.done()]:
+                        await self._persistently(self._group.nack, ended, "release")
+            for task in (receiving, *others):
                 task.cancel()
 
     async def _receive(self, tasks: asyncio.TaskGroup) -> None:

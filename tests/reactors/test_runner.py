@@ -248,6 +248,51 @@ async def test_a_stop_lets_handlers_end_and_gives_back_what_has_not_begun(
     assert {state[2] for state in await deliveries(connection)} == {0}
 
 
+async def test_a_stop_gives_back_what_takes_too_long_once_its_handler_has_ended(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or another worker would handle the event beside it."""
+    monkeypatch.setattr("eventstore.reactors.GRACE", 0.3)
+    begun, order = asyncio.Event(), []
+    nack = ConsumerCatalog.nack
+
+    async def give_back(*args: Any, **options: Any) -> Settled:
+        order.append("given back")
+        return await nack(*args, **options)
+
+    async def handle(event: RecordedEvent, context: Context) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            order.append("ended")
+
+    monkeypatch.setattr(ConsumerCatalog, "nack", give_back)
+    await happen(store, "a-1")
+    async with reacting(store, reactor(handle)):
+        await begun.wait()
+    assert order == ["ended", "given back"]
+    assert await deliveries(connection) == [("returned", "a-1", 0)]
+
+
+async def test_a_stop_does_not_wait_for_a_database_that_does_not_answer(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventstore.reactors.GRACE", 0.01)
+    asked = asyncio.Event()
+    fetch = EventStore._fetch
+
+    async def no_answer(self: EventStore, name: str, *args: Any) -> Any:
+        if name == "consumer_receive":
+            asked.set()
+            await asyncio.Event().wait()
+        return await fetch(self, name, *args)
+
+    monkeypatch.setattr(EventStore, "_fetch", no_answer)
+    async with EventStore(store._dsn) as stuck, reacting(stuck, reactor(Handling())):
+        await asked.wait()
+
+
 async def test_a_worker_that_has_lost_a_lease_lets_its_handler_go(
     store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
