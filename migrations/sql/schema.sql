@@ -568,6 +568,7 @@ COMMENT ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[],
 CREATE FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb DEFAULT '{"any_of": [{}]}'::jsonb, _start bigint DEFAULT 0, _ordering text DEFAULT 'stream'::text, _buffer integer DEFAULT 200, _lease double precision DEFAULT 30, _retries integer DEFAULT 5, _backoff double precision DEFAULT 1, _after text[] DEFAULT '{}'::text[]) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
     AS $$
 DECLARE
     _of    eventstore.consumer_groups;
@@ -789,6 +790,7 @@ COMMENT ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, 
 CREATE FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean DEFAULT true) RETURNS eventstore.consumer_groups
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
     AS $$
 DECLARE
     _of    eventstore.consumer_groups;
@@ -1188,6 +1190,7 @@ COMMENT ON FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) IS
 CREATE FUNCTION eventstore.delete_consumer(consumer_group text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
     AS $_$
 BEGIN
     DELETE FROM eventstore.consumer_groups AS g WHERE g.consumer_group = $1;
