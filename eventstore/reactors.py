@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -42,6 +42,7 @@ class Context:
         """The same however often the event is handled: give it to what you call outside."""
         self._event = delivery.event
         self._appended: Counter[str] = Counter()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def append(
         self,
@@ -54,25 +55,44 @@ class Context:
 
         Event ids are derived from the reactor, the event, the stream and how many the handler has
         appended there before, so what an earlier attempt has appended is not appended again: the
-        answer is that of the first time. Metadata gets `causation_id` and `correlation_id`. Raises
-        what `EventStore.append` does; DuplicateEventId if an earlier attempt has appended something
-        of another length there.
+        answer is that of the first time. An append that failed does not count. Metadata gets
+        `causation_id` and `correlation_id`. Raises what `EventStore.append` does, but for
+        OutcomeUnknown: it is tried until it is known; DuplicateEventId if an earlier attempt has
+        appended something of another length there.
         """
         given = [events] if isinstance(events, EventData) else list(events)
-        first = self._appended[stream_name]
-        self._appended[stream_name] += len(given)
-        ids = derived_ids(self.idempotency_key, stream_name, first, len(given))
         caused = {
             "causation_id": str(self._event.event_id),
             "correlation_id": self._event.metadata.get("correlation_id", str(self._event.event_id)),
         }
-        derived = [
-            EventData(
-                one.event_type, one.data, {**caused, **one.metadata}, event_id=made, tags=one.tags
-            )
-            for one, made in zip(given, ids, strict=True)
-        ]
-        return await self.store.append(stream_name, derived, expected_revision=expected_revision)
+        async with self._turns[stream_name]:  # whether one counts is known when it is done
+            first = self._appended[stream_name]
+            ids = derived_ids(self.idempotency_key, stream_name, first, len(given))
+            derived = [
+                EventData(
+                    one.event_type,
+                    one.data,
+                    {**caused, **one.metadata},
+                    event_id=made,
+                    tags=one.tags,
+                )
+                for one, made in zip(given, ids, strict=True)
+            ]
+            appended = await self._append(stream_name, derived, expected_revision)
+            self._appended[stream_name] += len(given)
+            return appended
+
+    async def _append(
+        self, stream_name: str, events: Sequence[EventData], expected_revision: ExpectedRevision
+    ) -> Appended:
+        waits = delays()
+        while True:
+            try:
+                return await self.store.append(
+                    stream_name, events, expected_revision=expected_revision
+                )
+            except OutcomeUnknown:
+                await asyncio.sleep(next(waits))
 
 
 class ReactorRunner:
@@ -124,17 +144,19 @@ class ReactorRunner:
             await stopping.wait()
             self._draining = True
             receiving.cancel()
-            await asyncio.wait([receiving])
+            await asyncio.wait([receiving], timeout=GRACE)
             if handling := list(self._in_hand.values()):
                 await asyncio.wait(handling, timeout=GRACE)
             for task in handling:
                 task.cancel()
+            if handling:  # what somebody else is given is not handled here any more
+                await asyncio.wait(handling, timeout=GRACE)
             with contextlib.suppress(TimeoutError):  # the database is away: the leases run out
                 async with asyncio.timeout(GRACE):
                     await self._ended.join()
-                    if self._in_hand:
-                        await self._persistently(self._group.nack, list(self._in_hand), "release")
-            for task in others:
+                    if ended := [one for one, task in self._in_hand.items() if task.done()]:
+                        await self._persistently(self._group.nack, ended, "release")
+            for task in (receiving, *others):
                 task.cancel()
 
     async def _receive(self, tasks: asyncio.TaskGroup) -> None:

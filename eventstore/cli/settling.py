@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 GroupArgument = Annotated[str, typer.Argument(metavar="NAME", help="The consumer group.")]
 IdsArgument = Annotated[
-    list[str], typer.Argument(metavar="DELIVERY...", help="As receive gave them, e.g. 17-1.")
+    list[str],
+    typer.Argument(metavar="DELIVERY...", help="As receive gave them."),
 ]
 StreamOption = Annotated[str | None, typer.Option(help="What is parked of this stream.")]
 PositionOption = Annotated[
@@ -62,7 +63,7 @@ def ack(
     """Say that deliveries are done. Exit code 1: the lease of one of them had ended.
 
     \b
-    eventstore consumers ack emails 17-1 18-1
+    eventstore consumers ack emails 17-1795478549149026
     """
     _tell(ask(target_of(dsn, url, schema), lambda store: store.consumers.ack(name, deliveries)))
 
@@ -82,8 +83,8 @@ def nack(
     """Say that deliveries are not done: retry, park, skip or release them.
 
     \b
-    eventstore consumers nack emails 17-1
-    eventstore consumers nack emails 17-1 --action park --reason "no such address"
+    eventstore consumers nack emails 17-1795478549149026
+    eventstore consumers nack emails 17-1795478549149026 --action park --reason "unknown"
     """
     if action not in ACTIONS:
         raise typer.BadParameter(f"--action is one of {', '.join(ACTIONS)}")

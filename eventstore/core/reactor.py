@@ -8,19 +8,18 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar, Unpack, get_args
 
 from eventstore.core.definition import is_projection_name
-from eventstore.core.delivery import MOST_RECEIVED
+from eventstore.core.delivery import MOST_RECEIVED, Ordering
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
 from eventstore.core.query import EventQuery, QueryItem, names
 
 Handler: TypeAlias = Callable[[RecordedEvent, Any], Coroutine[Any, Any, None]]
 """`async (event, context)`; what it raises fails the event, which is tried again."""
-Ordering: TypeAlias = Literal["stream", "none"]
+MOST_CONCURRENT: Final = MOST_RECEIVED // 2
+"""Events that one worker handles at a time, at most: as many are in hand besides."""
 
 H = TypeVar("H", bound=Handler)
 
-MOST_AT_ONCE: Final = MOST_RECEIVED // 2
-"""Events that one worker handles at a time at most; it has as many more in hand."""
 _NAMESPACE: Final = uuid.UUID("a3b6f7ce-4d0f-5b8e-9c55-6f0f5d1c2f64")
 """Of the ids that reactors derive. Never to be changed: they would append again."""
 
@@ -43,10 +42,9 @@ class Reactor:
     types change, those of the worker that has started last count, for what is not taken into the
     buffer yet.
 
-    `concurrency` (default 4, at most 500) is how many events one worker handles at a time,
-    `buffer` (default 200) how many wait, at most, in the group. With `ordering` "stream" (default)
-    an event is not handled before all earlier ones of its stream are done with; with "none" as
-    they come.
+    `concurrency` (default 4, at most 500) is how many events one worker handles at a time, `buffer`
+    (default 200) how many wait, at most, in the group. With `ordering` "stream" (default) an event
+    is not handled before all earlier ones of its stream are done with; with "none" as they come.
     `after` names projections: an event is handled once each of them has applied it, so a read
     table that the handler looks at is at least as new as the event.
 
@@ -74,8 +72,8 @@ class Reactor:
     ) -> None:
         if not is_projection_name(name):
             raise InvalidInput(f"a reactor's name is a-z, 0-9 and _, at most 41: {name!r}")
-        if not 1 <= concurrency <= MOST_AT_ONCE:
-            raise InvalidInput(f"{name}: concurrency is 1 to {MOST_AT_ONCE}: {concurrency}")
+        if not 1 <= concurrency <= MOST_CONCURRENT:
+            raise InvalidInput(f"{name}: concurrency is 1 to {MOST_CONCURRENT}: {concurrency}")
         if buffer < 1:
             raise InvalidInput(f"{name}: buffer is 1 or more: {buffer}")
         if ordering not in get_args(Ordering):

@@ -99,15 +99,25 @@ def translate(error: BaseException) -> EventStoreError:
             "primary"
         )
     if sqlstate == LOCK_TIMEOUT:
-        return Unavailable(
-            "not stored: another transaction has held the append lock for over 5 s; "
-            "'eventstore doctor' and the view eventstore.health say which"
-        )
+        return _locked(error)
     if is_bad_input(error):
         return InvalidInput(f"PostgreSQL refuses the value: {text}")
     if is_lost(error):
         return Unavailable(f"the database cannot be reached: {text or type(error).__name__}")
     return Unavailable(f"the database refuses to work: {text} ({sqlstate or type(error).__name__})")
+
+
+def _locked(error: BaseException) -> Unavailable:
+    context = getattr(getattr(error, "diag", error), "context", None) or ""
+    if "consumer_groups" in context:
+        return Unavailable(
+            "nothing was changed: another transaction has held the consumer group for over 5 s; "
+            "pg_blocking_pids() of who waits for it says which"
+        )
+    return Unavailable(
+        "not stored: another transaction has held the append lock for over 5 s; "
+        "'eventstore doctor' and the view eventstore.health say which"
+    )
 
 
 def _own(error: BaseException, sqlstate: str, text: str) -> EventStoreError | None:

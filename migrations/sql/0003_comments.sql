@@ -73,7 +73,7 @@ COMMENT ON FUNCTION eventstore.consumer_ack_v1 IS 'For members: deliveries are d
 COMMENT ON FUNCTION eventstore.consumer_nack_v1 IS 'For members: deliveries are not done';
 COMMENT ON FUNCTION eventstore.consumer_renew_v1 IS 'For members: deliveries take longer';
 COMMENT ON FUNCTION eventstore.receive IS 'The next deliveries of a group: SELECT * FROM eventstore.receive(''emails'', 10)';
-COMMENT ON FUNCTION eventstore.ack IS 'Deliveries are done: SELECT eventstore.ack(''emails'', ''17-1'', ''18-1'')';
-COMMENT ON FUNCTION eventstore.nack IS 'A delivery is not done: SELECT eventstore.nack(''emails'', ''17-1'', ''park'', ''no such address'')';
+COMMENT ON FUNCTION eventstore.ack IS 'Deliveries are done: SELECT eventstore.ack(''emails'', ''17-1795478549149026'')';
+COMMENT ON FUNCTION eventstore.nack IS 'A delivery is not done: SELECT eventstore.nack(''emails'', ''17-1795478549149026'', ''park'', ''no such address'')';
 COMMENT ON FUNCTION eventstore.replay_parked IS 'Deliver parked events again: SELECT eventstore.replay_parked(''emails''); of a stream: SELECT eventstore.replay_parked(''emails'', ''order-1'')';
 COMMENT ON FUNCTION eventstore.drop_parked IS 'Leave parked events out for good: SELECT eventstore.drop_parked(''emails'', positions => ''{17}'')';

@@ -26,7 +26,8 @@ CREATE TABLE eventstore.deliveries (
     state          text             NOT NULL CHECK (state IN ('waiting', 'returned', 'leased', 'parked', 'held')),
     first          boolean          NOT NULL,
     holds          boolean          NOT NULL,
-    lease          bigint           NOT NULL DEFAULT 0,
+    -- No number comes again, also where a group is deleted and made anew.
+    lease          bigint           NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
     attempt        integer          NOT NULL DEFAULT 0,
     available_at   timestamptz      NOT NULL DEFAULT 'epoch',
     member         text,

@@ -48,7 +48,7 @@ ALTER FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) O
 -- Name: FUNCTION ack(consumer_group text, VARIADIC deliveries text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) IS 'Deliveries are done: SELECT eventstore.ack(''emails'', ''17-1'', ''18-1'')';
+COMMENT ON FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) IS 'Deliveries are done: SELECT eventstore.ack(''emails'', ''17-1795478549149026'')';
 
 --
 -- Name: append(text, text, jsonb, jsonb, bigint, uuid, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -539,9 +539,9 @@ BEGIN
          WHERE d.ctid = ANY (ARRAY(
                 SELECT m.ctid FROM unnest(_positions, _leases) AS a(position, lease)
                  CROSS JOIN LATERAL (
-                        SELECT d.ctid, d.lease FROM eventstore.deliveries AS d
+                        SELECT d.ctid, d.lease, d.state FROM eventstore.deliveries AS d
                          WHERE d.consumer_group = _group AND d.position = a.position LIMIT 1) AS m
-                 WHERE m.lease = a.lease))
+                 WHERE m.lease = a.lease AND m.state = 'leased'))
         RETURNING d.position || '-' || d.lease AS id, d.stream_name)
     SELECT array_agg(d.id), array_agg(d.stream_name) INTO _done, _streams FROM done AS d;
     IF _of.ordering = 'stream' THEN
@@ -568,6 +568,7 @@ COMMENT ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[],
 CREATE FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb DEFAULT '{"any_of": [{}]}'::jsonb, _start bigint DEFAULT 0, _ordering text DEFAULT 'stream'::text, _buffer integer DEFAULT 200, _lease double precision DEFAULT 30, _retries integer DEFAULT 5, _backoff double precision DEFAULT 1, _after text[] DEFAULT '{}'::text[]) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
     AS $$
 DECLARE
     _of    eventstore.consumer_groups;
@@ -789,6 +790,7 @@ COMMENT ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, 
 CREATE FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean DEFAULT true) RETURNS eventstore.consumer_groups
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
     AS $$
 DECLARE
     _of    eventstore.consumer_groups;
@@ -852,11 +854,11 @@ BEGIN
     SELECT array_agg(d.position), array_agg(d.position || '-' || d.lease),
            array_agg(d.position) FILTER (WHERE _action LIKE 'park%' OR _action = 'retry' AND d.attempt > _of.retries)
       INTO _mine, _ids, _tired
-      FROM unnest(_positions, _leases) AS a(position, lease)
+      FROM (SELECT DISTINCT * FROM unnest(_positions, _leases)) AS a(position, lease)
      CROSS JOIN LATERAL (
-            SELECT d.position, d.lease, d.attempt FROM eventstore.deliveries AS d
+            SELECT d.position, d.lease, d.attempt, d.state FROM eventstore.deliveries AS d
              WHERE d.consumer_group = _group AND d.position = a.position LIMIT 1) AS d
-     WHERE d.lease = a.lease;
+     WHERE d.lease = a.lease AND d.state = 'leased';
     IF _tired IS NOT NULL THEN
         PERFORM eventstore.consumer_park_v1(
             _group, _tired,
@@ -1016,7 +1018,11 @@ BEGIN
                                        AND d.first AND d.available_at <= _now
                                      ORDER BY d.position LIMIT _max) AS d
                              CROSS JOIN LATERAL (
-                                    SELECT pg_column_size(e.data) + pg_column_size(e.metadata) AS size
+                                    -- What is compressed may be a hundred times as large as it is stored.
+                                    SELECT CASE WHEN pg_column_compression(e.data) IS NULL THEN pg_column_size(e.data)
+                                                ELSE octet_length(e.data::text) END
+                                         + CASE WHEN pg_column_compression(e.metadata) IS NULL THEN pg_column_size(e.metadata)
+                                                ELSE octet_length(e.metadata::text) END AS size
                                       FROM eventstore.events AS e WHERE e.position = d.position LIMIT 1) AS e) AS f
                      WHERE f.before < 4000000))
             RETURNING d.position, d.lease, d.attempt, d.available_at)
@@ -1188,6 +1194,7 @@ COMMENT ON FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) IS
 CREATE FUNCTION eventstore.delete_consumer(consumer_group text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '5s'
     AS $_$
 BEGIN
     DELETE FROM eventstore.consumer_groups AS g WHERE g.consumer_group = $1;
@@ -1691,7 +1698,7 @@ ALTER FUNCTION eventstore.nack(consumer_group text, delivery text, action text, 
 -- Name: FUNCTION nack(consumer_group text, delivery text, action text, reason text, delay double precision); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) IS 'A delivery is not done: SELECT eventstore.nack(''emails'', ''17-1'', ''park'', ''no such address'')';
+COMMENT ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) IS 'A delivery is not done: SELECT eventstore.nack(''emails'', ''17-1795478549149026'', ''park'', ''no such address'')';
 
 --
 -- Name: partition_of(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -2599,9 +2606,10 @@ BEGIN
            AND ($2 IS NULL OR d.stream_name = $2) AND ($3 IS NULL OR d.position = ANY ($3))
         RETURNING d.stream_name)
     SELECT array_agg(r.stream_name) INTO _streams FROM replayed AS r;
-    IF _of.ordering = 'stream' THEN  -- one that was parked alone comes before what is free already
+    IF _of.ordering = 'stream' THEN
+        -- One that was parked alone comes before what is free already, or comes back from a member.
         UPDATE eventstore.deliveries AS d SET first = false
-         WHERE d.consumer_group = $1 AND d.first AND d.state IN ('waiting', 'returned', 'held')
+         WHERE d.consumer_group = $1 AND d.first AND d.state IN ('waiting', 'returned', 'held', 'leased')
            AND d.stream_name = ANY (_streams);
     END IF;
     PERFORM eventstore.consumer_unblock_v1($1, _streams);
@@ -3052,7 +3060,7 @@ CREATE TABLE eventstore.deliveries (
     state text NOT NULL,
     first boolean NOT NULL,
     holds boolean NOT NULL,
-    lease bigint DEFAULT 0 NOT NULL,
+    lease bigint DEFAULT ((EXTRACT(epoch FROM clock_timestamp()) * (1000000)::numeric))::bigint NOT NULL,
     attempt integer DEFAULT 0 NOT NULL,
     available_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     member text,

@@ -167,6 +167,8 @@ async def test_a_bad_body_is_refused_with_the_path_of_the_fault(
         (b" " * (1 << 20) + b"{}", {}, 413, "limit-exceeded"),
         (b"{}", {"idempotency-key": ""}, 400, "malformed-request"),
         (b"{}", {"prefer": "wait=x"}, 400, "malformed-request"),
+        (b"{}", {"if-match": '"5"'}, 400, "malformed-request"),
+        (b"{}", {"if-none-match": "*"}, 400, "malformed-request"),
         (b"{}", {"accept": "text/html"}, 406, "not-acceptable"),
     ],
 )

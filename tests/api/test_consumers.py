@@ -74,11 +74,11 @@ async def test_deliveries_are_received_and_settled(
     assert answer.status_code == 200
     first, second = answer.json()["deliveries"]
     assert first["event"] == (await http.get("/streams/a/0")).json()
-    assert (first["id"], first["attempt"]) == ("1-1", 1)
+    assert (first["id"].split("-")[0], first["attempt"]) == ("1", 1)
     assert first["leased_until"] > first["event"]["recorded_at"]
     assert (await http.get(GROUP)).json()["members"] == {"me": 2}
 
-    done = await http.post(f"{GROUP}/ack", json={"deliveries": ["1-1", "1-9"]})
+    done = await http.post(f"{GROUP}/ack", json={"deliveries": [first["id"], "1-9"]})
     assert done.json() == {"settled": 1, "parked": 0, "lost": ["1-9"]}
     parked = await http.post(
         f"{GROUP}/nack", json={"deliveries": [second["id"]], "action": "park", "reason": "ü"}

@@ -51,11 +51,8 @@ def test_deliveries_are_received_settled_parked_replayed_and_dropped(
     sync_store.append("order-2", EventData("T"))
     at("consumers", "create", "emails")
     first, second = at("consumers", "receive", "emails", "--json").lines()
-    assert (first["id"], first["event"]["stream"], first["event"]["data"]) == (
-        "1-1",
-        "order-1",
-        {"n": 1},
-    )
+    assert first["id"].startswith("1-")
+    assert (first["event"]["stream"], first["event"]["data"]) == ("order-1", {"n": 1})
     assert at("consumers", "receive", "emails").out == "nothing to deliver now\n"
     assert at("consumers", "ack", "emails", second["id"]).out == "1 settled\n"
     lost = at("consumers", "ack", "emails", second["id"], code=1)

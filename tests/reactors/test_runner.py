@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from eventstore import Append, EventData, EventStore, Reactor, RecordedEvent, Settled
+from eventstore import Append, Appended, EventData, EventStore, Reactor, RecordedEvent, Settled
 from eventstore.consumers import ConsumerCatalog
-from eventstore.core.errors import NotFound
-from eventstore.core.reactor import MOST_AT_ONCE
+from eventstore.core.errors import NotFound, OutcomeUnknown, RevisionConflict
+from eventstore.core.reactor import MOST_CONCURRENT
 from eventstore.reactors import Context, ReactorRunner
 from tests.fix_database import Pg
 from tests.fix_waiting import until
@@ -61,12 +61,12 @@ async def test_no_more_are_handled_at_once_than_its_concurrency(store: EventStor
 async def test_as_many_as_may_be_are_handled_at_once(store: EventStore) -> None:
     handling = Handling()
     handling.may_end.clear()
-    made = [Append(f"a-{n}", [EventData("Happened", {})]) for n in range(MOST_AT_ONCE)]
+    made = [Append(f"a-{n}", [EventData("Happened", {})]) for n in range(MOST_CONCURRENT)]
     await store.append_many(made)
-    async with reacting(store, reactor(handling, concurrency=MOST_AT_ONCE)):
-        await handling.reach_begun(MOST_AT_ONCE)
+    async with reacting(store, reactor(handling, concurrency=MOST_CONCURRENT)):
+        await handling.reach_begun(MOST_CONCURRENT)
         handling.may_end.set()
-        await handling.reach(MOST_AT_ONCE)
+        await handling.reach(MOST_CONCURRENT)
 
 
 async def test_no_more_wait_than_its_buffer(store: EventStore) -> None:
@@ -172,6 +172,41 @@ async def test_what_it_appends_is_there_once_however_often_it_is_handled(
     assert len({key for _, key in seen}) == 1
 
 
+async def test_an_append_that_failed_has_the_same_ids_when_the_handler_repeats_it(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a later attempt, which does not fail there, gives the same ids to the same appends."""
+    append = EventStore.append
+    lost = [True]
+
+    async def append_and_lose_the_answer(*args: Any, **options: Any) -> Appended:
+        appended = await append(*args, **options)
+        if lost:
+            lost.clear()
+            raise OutcomeUnknown(appended.event_ids)
+        return appended
+
+    async def handle(event: RecordedEvent, context: Context) -> None:
+        if context.attempt == 1:
+            with pytest.raises(RevisionConflict):
+                await context.append("mail-1", EventData("Sent"), expected_revision=9)
+        await asyncio.gather(
+            context.append("mail-1", EventData("Sent", {"to": "one"})),
+            context.append("mail-1", EventData("Sent", {"to": "two"})),
+        )
+        if context.attempt == 1:
+            raise ConnectionError("after all")
+
+    await happen(store, "a-1")
+    monkeypatch.setattr(EventStore, "append", append_and_lose_the_answer)
+    async with reacting(store, reactor(handle)):
+        await settled(connection)
+    monkeypatch.undo()
+    mails = [event.data async for event in store.read_stream("mail-1")]
+    assert mails == [{"to": "one"}, {"to": "two"}]
+    assert lost == []
+
+
 async def test_what_it_appends_says_what_caused_it(store: EventStore, connection: Pg) -> None:
     async def handle(event: RecordedEvent, context: Context) -> None:
         await context.append("mail-1", EventData("Sent", metadata={"by": "post"}))
@@ -242,6 +277,51 @@ async def test_a_stop_lets_handlers_end_and_gives_back_what_has_not_begun(
     assert {state[2] for state in await deliveries(connection)} == {0}
 
 
+async def test_a_stop_gives_back_what_takes_too_long_once_its_handler_has_ended(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or another worker would handle the event beside it."""
+    monkeypatch.setattr("eventstore.reactors.GRACE", 0.3)
+    begun, order = asyncio.Event(), []
+    nack = ConsumerCatalog.nack
+
+    async def give_back(*args: Any, **options: Any) -> Settled:
+        order.append("given back")
+        return await nack(*args, **options)
+
+    async def handle(event: RecordedEvent, context: Context) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            order.append("ended")
+
+    monkeypatch.setattr(ConsumerCatalog, "nack", give_back)
+    await happen(store, "a-1")
+    async with reacting(store, reactor(handle)):
+        await begun.wait()
+    assert order == ["ended", "given back"]
+    assert await deliveries(connection) == [("returned", "a-1", 0)]
+
+
+async def test_a_stop_does_not_wait_for_a_database_that_does_not_answer(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventstore.reactors.GRACE", 0.01)
+    asked = asyncio.Event()
+    fetch = EventStore._fetch
+
+    async def no_answer(self: EventStore, name: str, *args: Any) -> Any:
+        if name == "consumer_receive":
+            asked.set()
+            await asyncio.Event().wait()
+        return await fetch(self, name, *args)
+
+    monkeypatch.setattr(EventStore, "_fetch", no_answer)
+    async with EventStore(store._dsn) as stuck, reacting(stuck, reactor(Handling())):
+        await asked.wait()
+
+
 async def test_a_worker_that_has_lost_a_lease_lets_its_handler_go(
     store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,7 +375,7 @@ async def test_what_is_settled_while_leases_are_renewed_is_nobody_elses(
         await happen(store, "a-2")
         await until(renewed_again, "leases that are renewed")
         handling.may_end.set()
-    assert answers[0].lost == ("1-1",)
+    assert len(answers[0].lost) == 1
     assert "another's" not in caplog.text
 
 

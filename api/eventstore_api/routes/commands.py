@@ -9,14 +9,24 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from eventstore import App, Decider, EventData, Handled, InvalidInput, NotFound, OutcomeUnknown
+from eventstore import (
+    ANY,
+    App,
+    Decider,
+    EventData,
+    Handled,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+)
 from eventstore.codec import decode_strictly, json_schema
 from eventstore.core.events import check_tags
 from eventstore.core.jsontext import encode_json
 from eventstore_api.bodies import small_body, takes
-from eventstore_api.headers import Headers, idempotency_key, waiting
+from eventstore_api.headers import Headers, expected_revision, idempotency_key, waiting
 from eventstore_api.models import Commands, HandledCommand, Schemas
 from eventstore_api.parameters import decode
+from eventstore_api.problems import HttpError
 from eventstore_api.routes.append import applied, stored_headers
 from eventstore_api.routes.listing import Store, accepts_json
 from eventstore_api.wire import WaitOut, decoded, located, raw_text
@@ -97,6 +107,11 @@ async def post_command(
 ) -> Response:
     headers = Headers(request.scope["headers"])
     made, kind = _found(app, decode(decider, "the decider"), decode(command, "the command"))
+    if expected_revision(headers) is not ANY:
+        raise HttpError(
+            "malformed-request",
+            "a command is decided on the state that it finds: no If-Match, and no If-None-Match",
+        )
     wanted = waiting(headers)
     key = idempotency_key(headers)
     body = decoded(_command, await small_body(request, most=store.limits.event_bytes))

@@ -18,9 +18,9 @@ BEGIN
          WHERE d.ctid = ANY (ARRAY(
                 SELECT m.ctid FROM unnest(_positions, _leases) AS a(position, lease)
                  CROSS JOIN LATERAL (
-                        SELECT d.ctid, d.lease FROM eventstore.deliveries AS d
+                        SELECT d.ctid, d.lease, d.state FROM eventstore.deliveries AS d
                          WHERE d.consumer_group = _group AND d.position = a.position LIMIT 1) AS m
-                 WHERE m.lease = a.lease))
+                 WHERE m.lease = a.lease AND m.state = 'leased'))
         RETURNING d.position || '-' || d.lease AS id, d.stream_name)
     SELECT array_agg(d.id), array_agg(d.stream_name) INTO _done, _streams FROM done AS d;
     IF _of.ordering = 'stream' THEN

@@ -15,6 +15,7 @@ CREATE FUNCTION eventstore.consumer_create_v1(
 ) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '5s'
 AS $$
 DECLARE
     _of    eventstore.consumer_groups;

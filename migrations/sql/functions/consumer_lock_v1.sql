@@ -1,8 +1,10 @@
--- Part of all that changes deliveries: one at a time for each group. ST008: there is no such group.
+-- Part of all that changes deliveries: one at a time for each group, and nobody waits for it for ever,
+-- so that whoever leaves a transaction open takes no more than this group's members away. ST008: there is no such group.
 -- ST012: the log was rewound, so that the group has had events that are not those of the log.
 CREATE FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean DEFAULT true) RETURNS eventstore.consumer_groups
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '5s'
 AS $$
 DECLARE
     _of    eventstore.consumer_groups;

@@ -34,11 +34,11 @@ BEGIN
     SELECT array_agg(d.position), array_agg(d.position || '-' || d.lease),
            array_agg(d.position) FILTER (WHERE _action LIKE 'park%' OR _action = 'retry' AND d.attempt > _of.retries)
       INTO _mine, _ids, _tired
-      FROM unnest(_positions, _leases) AS a(position, lease)
+      FROM (SELECT DISTINCT * FROM unnest(_positions, _leases)) AS a(position, lease)
      CROSS JOIN LATERAL (
-            SELECT d.position, d.lease, d.attempt FROM eventstore.deliveries AS d
+            SELECT d.position, d.lease, d.attempt, d.state FROM eventstore.deliveries AS d
              WHERE d.consumer_group = _group AND d.position = a.position LIMIT 1) AS d
-     WHERE d.lease = a.lease;
+     WHERE d.lease = a.lease AND d.state = 'leased';
     IF _tired IS NOT NULL THEN
         PERFORM eventstore.consumer_park_v1(
             _group, _tired,

@@ -75,7 +75,11 @@ BEGIN
                                        AND d.first AND d.available_at <= _now
                                      ORDER BY d.position LIMIT _max) AS d
                              CROSS JOIN LATERAL (
-                                    SELECT pg_column_size(e.data) + pg_column_size(e.metadata) AS size
+                                    -- What is compressed may be a hundred times as large as it is stored.
+                                    SELECT CASE WHEN pg_column_compression(e.data) IS NULL THEN pg_column_size(e.data)
+                                                ELSE octet_length(e.data::text) END
+                                         + CASE WHEN pg_column_compression(e.metadata) IS NULL THEN pg_column_size(e.metadata)
+                                                ELSE octet_length(e.metadata::text) END AS size
                                       FROM eventstore.events AS e WHERE e.position = d.position LIMIT 1) AS e) AS f
                      WHERE f.before < 4000000))
             RETURNING d.position, d.lease, d.attempt, d.available_at)

@@ -2,6 +2,7 @@
 CREATE FUNCTION eventstore.delete_consumer(consumer_group text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '5s'
 AS $$
 BEGIN
     DELETE FROM eventstore.consumer_groups AS g WHERE g.consumer_group = $1;

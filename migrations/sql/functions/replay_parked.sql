@@ -21,9 +21,10 @@ BEGIN
            AND ($2 IS NULL OR d.stream_name = $2) AND ($3 IS NULL OR d.position = ANY ($3))
         RETURNING d.stream_name)
     SELECT array_agg(r.stream_name) INTO _streams FROM replayed AS r;
-    IF _of.ordering = 'stream' THEN  -- one that was parked alone comes before what is free already
+    IF _of.ordering = 'stream' THEN
+        -- One that was parked alone comes before what is free already, or comes back from a member.
         UPDATE eventstore.deliveries AS d SET first = false
-         WHERE d.consumer_group = $1 AND d.first AND d.state IN ('waiting', 'returned', 'held')
+         WHERE d.consumer_group = $1 AND d.first AND d.state IN ('waiting', 'returned', 'held', 'leased')
            AND d.stream_name = ANY (_streams);
     END IF;
     PERFORM eventstore.consumer_unblock_v1($1, _streams);
