@@ -58,7 +58,8 @@ class MemberDelivery(_Held[ConsumerCatalog]):
     async def ack(self) -> bool:
         """Say that it is done. False: it was not this member's any more, and is delivered again.
 
-        Tried again for 15 s while the store cannot be reached; then raises Unavailable.
+        Tried again for 15 s while the store cannot be reached; then raises Unavailable. False, too,
+        if a try before was carried out, and only its answer was lost.
         """
         return await self._settle(lambda: self._store.ack(self._name, [self.id]))
 
