@@ -135,6 +135,17 @@ def encode_event(
     return EventData(name, data, {**metadata, **shape}, tags=tags)
 
 
+def read_again(types: EventTypes, written: EventData) -> Any:
+    """Give an event that is to be appended as it will be read. Raises InvalidInput if it cannot."""
+    try:
+        return codec_of(types[written.event_type]).decode(encode_json(written.data))
+    except InvalidInput as fault:
+        raise InvalidInput(
+            f"{written.event_type} could not be read again: {fault.problem}",
+            path=f"$.data{(fault.path or '$')[1:]}",
+        ) from fault
+
+
 def decode_event(types: EventTypes, event: RecordedEvent) -> Any:
     """Give a stored event as a value of its type, upcast if it is of an older shape.
 

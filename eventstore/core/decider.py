@@ -42,8 +42,9 @@ class Decider(Generic[S]):
     EventTypes that is shared, with upcasts.
 
     With `snapshot_every=n` the state is kept after every n events of a stream, so that a long one
-    is not read whole. `state` is then its type, unless that of `initial` will do; a change of what
-    a state holds, or of how it evolves, needs a new `snapshot_version` (default 1).
+    is not read whole. `state` is then its type, unless that of `initial` will do: a state that is
+    not equal to itself when it is read again is not kept. A change of what a state holds, or of how
+    it evolves, needs a new `snapshot_version` (default 1).
 
     Raises InvalidInput for a definition that does not fit together.
     """
