@@ -181,7 +181,7 @@ class Decider(Generic[S]):
 
     def stream(self, entity_id: str) -> str:
         """Give the stream of an entity: its category and id."""
-        return check_stream_name(f"{self.category}-{entity_id}")
+        return check_stream_name(f"{self.category}-{check_text(entity_id, 'an id')}")
 
     def check_stream(self, stream_name: str) -> str:
         """Return the name of a stream of its category, or raise InvalidInput."""
