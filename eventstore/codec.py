@@ -15,6 +15,7 @@ from eventstore.core.errors import InvalidInput, UnreadableEvent
 from eventstore.core.event_types import SCHEMA_VERSION, EventTypes
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.jsontext import encode_json
+from eventstore.strict import unknown_members
 
 
 class JsonSchema(NamedTuple):
@@ -25,18 +26,16 @@ class JsonSchema(NamedTuple):
 
 
 class Codec(Protocol):
-    """How values of one type become JSON, and JSON a value.
-
-    `members` are those that an object may have, None where the type says so itself.
-    """
-
-    members: frozenset[str] | None
+    """How values of one type become JSON, and JSON a value."""
 
     def to_json(self, value: Any) -> Any:
         """Give a value as what JSON has. Raises InvalidInput."""
 
     def decode(self, text: str) -> Any:
         """Read a value. Raises InvalidInput with the JSON path of the fault."""
+
+    def unknown_member(self, given: Any) -> str | None:
+        """Give the path (`.lines[0].more`) of a member that the type does not have, if any."""
 
     def schema(self, ref: str) -> JsonSchema:
         """Describe the type; `ref` is how definitions are referred to, with {name} in it."""
@@ -47,13 +46,7 @@ class _Msgspec:
         self._kind = kind
         self._decoder = msgspec.json.Decoder(kind)
         self.schema("#/$defs/{name}")  # raises TypeError for what JSON cannot say
-        self.members: frozenset[str] | None = None
-        described = msgspec.inspect.type_info(kind)
-        if isinstance(described, (msgspec.inspect.DataclassType, msgspec.inspect.StructType)):
-            tag = getattr(described, "tag_field", None)
-            self.members = frozenset(
-                [*(field.encode_name for field in described.fields), tag or ""]
-            )
+        self._described = msgspec.inspect.type_info(kind)
 
     def to_json(self, value: Any) -> Any:
         try:
@@ -70,6 +63,9 @@ class _Msgspec:
         except msgspec.DecodeError as fault:
             raise InvalidInput(f"not JSON: {fault}", path="$") from fault
 
+    def unknown_member(self, given: Any) -> str | None:
+        return next(unknown_members(self._described, given, ""), None)
+
     def schema(self, ref: str) -> JsonSchema:
         (schema,), definitions = msgspec.json.schema_components([self._kind], ref_template=ref)
         return JsonSchema(schema, definitions)
@@ -79,7 +75,6 @@ class _Pydantic:
     def __init__(self, kind: Any) -> None:
         from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
 
-        self.members: frozenset[str] | None = None
         self._adapter = TypeAdapter(kind)
         self._error = ValidationError
 
@@ -96,6 +91,9 @@ class _Pydantic:
             fault = faults.errors()[0]
             path = "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in fault["loc"])
             raise InvalidInput(fault["msg"], path=f"${path}") from faults
+
+    def unknown_member(self, given: Any) -> str | None:
+        return None  # such a type says by itself whether it takes them
 
     def schema(self, ref: str) -> JsonSchema:
         schema = self._adapter.json_schema(ref_template=ref.replace("{name}", "{model}"))
@@ -133,6 +131,17 @@ def encode_event(
     shape = {SCHEMA_VERSION: version} if version > 1 else {}
     data = codec_of(type(event)).to_json(event)
     return EventData(name, data, {**metadata, **shape}, tags=tags)
+
+
+def read_again(types: EventTypes, written: EventData) -> Any:
+    """Give an event that is to be appended as it will be read. Raises InvalidInput if it cannot."""
+    try:
+        return codec_of(types[written.event_type]).decode(encode_json(written.data))
+    except InvalidInput as fault:
+        raise InvalidInput(
+            f"{written.event_type} could not be read again: {fault.problem}",
+            path=f"$.data{(fault.path or '$')[1:]}",
+        ) from fault
 
 
 def decode_event(types: EventTypes, event: RecordedEvent) -> Any:
@@ -183,8 +192,6 @@ def decode_strictly(kind: Any, text: str, *, path: str) -> Any:
         value = codec.decode(text)
     except InvalidInput as fault:
         raise InvalidInput(fault.problem, path=f"{path}{fault.path[1:]}") from fault
-    given = json.loads(text)
-    if isinstance(given, dict) and codec.members is not None:
-        for name in given.keys() - codec.members:
-            raise InvalidInput("there is no such member", path=f"{path}.{name}")
+    if (unknown := codec.unknown_member(json.loads(text))) is not None:
+        raise InvalidInput("there is no such member", path=f"{path}{unknown}")
     return value

@@ -14,13 +14,12 @@ from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from eventstore.codec import codec_of, decode_event, encode_event
+from eventstore.codec import codec_of, decode_event, encode_event, read_again
 from eventstore.core.append import Appended, derived_id
 from eventstore.core.backoff import delays
 from eventstore.core.decider import Decider, command_key
 from eventstore.core.errors import (
     DuplicateEventId,
-    EventStoreError,
     InvalidInput,
     RevisionConflict,
 )
@@ -129,6 +128,7 @@ def handling(
         written = [
             encode_event(decider.events, one, metadata=metadata, tags=tags) for one in events
         ]
+        read = [read_again(decider.events, one) for one in written]
         _give_ids(written, stream_name, key)
         try:
             appended = yield Store(
@@ -144,7 +144,9 @@ def handling(
             return _answered_before(decider, copied)
         else:
             if key is None or not appended.replayed:
-                return (yield from _stored(decider, loaded, events, written, appended))
+                state = decider.fold(read, loaded.state)
+                yield from _kept(decider, loaded, state, appended)
+                return _answered(events, written, state, appended)
             # A copy of this command was faster, and may have decided on another state.
             return _answered_before(decider, (yield from _load(decider, stream_name, key)))
         retries -= 1
@@ -157,18 +159,11 @@ def _give_ids(written: Sequence[EventData], stream_name: str, key: str | None) -
             one.event_id = derived_id(stream_name, key, index)
 
 
-def _stored(
-    decider: Decider[S],
-    loaded: _Loaded[S],
-    events: tuple[Any, ...],
-    written: Sequence[EventData],
-    appended: Appended,
-) -> Generator[Step, Any, Handled[S]]:
+def _answered(
+    events: tuple[Any, ...], written: Sequence[EventData], state: S, appended: Appended
+) -> Handled[S]:
     for one, event_id in zip(written, appended.event_ids, strict=True):
         one.event_id, one.tags = event_id, sorted(set(one.tags))
-    state = decider.fold(events, loaded.state)
-    if decider.snapshot_every and appended.revision - loaded.kept >= decider.snapshot_every:
-        yield from _keep(decider, state, appended)
     return Handled(
         appended.stream_name,
         events,
@@ -200,9 +195,9 @@ def _load(
             at, _, kept_at, _, _, text, *_ = rows.pop(0)
             try:
                 state = codec_of(decider.state_type).decode(text)
-            except EventStoreError as fault:
+            except Exception as fault:  # noqa: BLE001 - a type may refuse it in its own way
                 logger.warning(
-                    "the snapshot of %s in %r is no use: %s", decider, stream_name, fault
+                    "the snapshot of %s in %r is no use: %r", decider, stream_name, fault
                 )
                 rows = yield Fetch(scan.statement, scan.args(asked))
             else:
@@ -254,14 +249,21 @@ def _as_written(event: RecordedEvent) -> EventData:
     return EventData(event.event_type, event.data, event.metadata, str(event.event_id), event.tags)
 
 
-def _keep(decider: Decider[S], state: S, appended: Appended) -> Generator[Step, Any, None]:
-    """Keep a snapshot. The command is handled, whatever becomes of that."""
+def _kept(
+    decider: Decider[S], loaded: _Loaded[S], state: S, appended: Appended
+) -> Generator[Step, Any, None]:
+    """Keep a snapshot if it is time. The command is handled, whatever becomes of that."""
+    if not decider.snapshot_every or appended.revision - loaded.kept < decider.snapshot_every:
+        return
     try:
-        text = encode_json(codec_of(decider.state_type).to_json(state))
+        codec = codec_of(decider.state_type)
+        text = encode_json(codec.to_json(state))
+        if codec.decode(text) != state:
+            raise InvalidInput("the state is another one when it is read: give its type as state=")
         last_id = UUID(appended.event_ids[-1])
         args = (decider.name, decider.snapshot_version, last_id, text)
         yield Fetch("snapshot_keep", args)
-    except EventStoreError as fault:
+    except Exception as fault:  # noqa: BLE001 - a type may refuse it in its own way
         logger.warning("no snapshot of %s in %r is kept: %s", decider, appended.stream_name, fault)
 
 

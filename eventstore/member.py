@@ -58,7 +58,8 @@ class MemberDelivery(_Held[ConsumerCatalog]):
     async def ack(self) -> bool:
         """Say that it is done. False: it was not this member's any more, and is delivered again.
 
-        Tried again for 15 s while the store cannot be reached; then raises Unavailable.
+        Tried again for 15 s while the store cannot be reached; then raises Unavailable. False, too,
+        if a try before was carried out, and only its answer was lost.
         """
         return await self._settle(lambda: self._store.ack(self._name, [self.id]))
 
@@ -89,7 +90,8 @@ class Member:
     """`store.consume("emails")`: use as `async with ... as deliveries: async for delivery in ...`.
 
     Goes on for ever, also across lost connections and restarts of the database. What is received
-    and not settled when the block ends is given back at once, uncounted.
+    and not settled when the block ends is given back at once, uncounted; so is what the loop has
+    not come to when the lease of its batch ends.
     """
 
     def __init__(self, store: ConsumerCatalog, name: str, max: int, member: str | None) -> None:
@@ -98,19 +100,15 @@ class Member:
         self._most = check_most(max)
         self._member = member or this_process()
         self._held: dict[str, Delivery] = {}
+        self._lease = 0.0
 
     async def __aenter__(self) -> Self:
         """Raises NotFound if there is no such group."""
-        await self._store.get(self._name)
+        self._lease = (await self._store.get(self._name)).lease
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        held, self._held = list(self._held), {}
-        if held:
-            try:
-                await self._store.nack(self._name, held, "release")
-            except EventStoreError as error:  # their leases end anyway
-                logger.warning("deliveries are not given back before their leases end: %s", error)
+        await self._give_back(list(self._held))
 
     async def __aiter__(self) -> AsyncIterator[MemberDelivery]:
         pauses = delays()
@@ -124,9 +122,22 @@ class Member:
                 await asyncio.sleep(next(pauses))
                 continue
             pauses = delays()
+            ends = time.monotonic() + self._lease
             self._held |= {delivery.id: delivery for delivery in batch}
-            for delivery in batch:
+            for n, delivery in enumerate(batch):
+                if time.monotonic() >= ends:  # others have the rest by now, or soon
+                    await self._give_back([late.id for late in batch[n:]])
+                    break
                 yield MemberDelivery(self._store, self._name, delivery, self._held)
+
+    async def _give_back(self, ids: list[str]) -> None:
+        for one in ids:
+            self._held.pop(one, None)
+        if ids:
+            try:
+                await self._store.nack(self._name, ids, "release")
+            except EventStoreError as error:  # their leases end anyway
+                logger.warning("deliveries are not given back before their leases end: %s", error)
 
 
 class SyncMemberDelivery(_Held[SyncConsumerCatalog]):
@@ -168,19 +179,15 @@ class SyncMember:
         self._most = check_most(max)
         self._member = member or this_process()
         self._held: dict[str, Delivery] = {}
+        self._lease = 0.0
 
     def __enter__(self) -> Self:
         """Raises NotFound if there is no such group."""
-        self._store.get(self._name)
+        self._lease = (self._store.get(self._name)).lease
         return self
 
     def __exit__(self, *_: object) -> None:
-        held, self._held = list(self._held), {}
-        if held:
-            try:
-                self._store.nack(self._name, held, "release")
-            except EventStoreError as error:  # their leases end anyway
-                logger.warning("deliveries are not given back before their leases end: %s", error)
+        self._give_back(list(self._held))
 
     def __iter__(self) -> Iterator[SyncMemberDelivery]:
         pauses = delays()
@@ -192,6 +199,19 @@ class SyncMember:
                 time.sleep(next(pauses))
                 continue
             pauses = delays()
+            ends = time.monotonic() + self._lease
             self._held |= {delivery.id: delivery for delivery in batch}
-            for delivery in batch:
+            for n, delivery in enumerate(batch):
+                if time.monotonic() >= ends:  # others have the rest by now, or soon
+                    self._give_back([late.id for late in batch[n:]])
+                    break
                 yield SyncMemberDelivery(self._store, self._name, delivery, self._held)
+
+    def _give_back(self, ids: list[str]) -> None:
+        for one in ids:
+            self._held.pop(one, None)
+        if ids:
+            try:
+                self._store.nack(self._name, ids, "release")
+            except EventStoreError as error:  # their leases end anyway
+                logger.warning("deliveries are not given back before their leases end: %s", error)

@@ -52,6 +52,7 @@ from eventstore.postgres.errors import is_lost, refused_connection, translate
 from eventstore.postgres.readtables import table_steps
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_revision
 from eventstore.postgres.statements import statements
+from eventstore.receiving import LOOK
 from eventstore.requests import request_many, request_one
 
 logger = logging.getLogger("eventstore.sync")
@@ -358,11 +359,11 @@ class SyncEventStore:
 
     def _receive(self, name: str, most: int, member: str, wait: float) -> list[Delivery]:
         check_most(most)
-        deadline, pause = time.monotonic() + wait, 0.01
+        began, pause = time.monotonic(), 0.01
         while True:
             deliveries, idle = received(self._fetch("consumer_receive", name, most, member))
-            left = deadline - time.monotonic()
-            if deliveries or (left <= 0 and not idle.more):
+            left = began + (max(wait, LOOK) if idle.more else wait) - time.monotonic()
+            if deliveries or left <= 0:
                 return deliveries
             if not idle.more:
                 time.sleep(min(pause, left))

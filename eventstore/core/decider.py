@@ -42,8 +42,9 @@ class Decider(Generic[S]):
     EventTypes that is shared, with upcasts.
 
     With `snapshot_every=n` the state is kept after every n events of a stream, so that a long one
-    is not read whole. `state` is then its type, unless that of `initial` will do; a change of what
-    a state holds, or of how it evolves, needs a new `snapshot_version` (default 1).
+    is not read whole. `state` is then its type, unless that of `initial` will do: a state that is
+    not equal to itself when it is read again is not kept. A change of what a state holds, or of how
+    it evolves, needs a new `snapshot_version` (default 1).
 
     Raises InvalidInput for a definition that does not fit together.
     """
@@ -180,7 +181,7 @@ class Decider(Generic[S]):
 
     def stream(self, entity_id: str) -> str:
         """Give the stream of an entity: its category and id."""
-        return check_stream_name(f"{self.category}-{entity_id}")
+        return check_stream_name(f"{self.category}-{check_text(entity_id, 'an id')}")
 
     def check_stream(self, stream_name: str) -> str:
         """Return the name of a stream of its category, or raise InvalidInput."""

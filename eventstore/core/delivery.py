@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -186,8 +185,6 @@ def check_action(action: str, delay: float | None, reason: str | None) -> str | 
         raise _fault("action", f"is one of {', '.join(ACTIONS)}", action)
     if delay is not None:
         _check("delay", "number of seconds", delay, 0, LONGEST_DELAY)
-        if math.isnan(delay):
-            raise _fault("delay", "is a number", delay)
     if reason is None:
         return None
     return reason.replace("\0", "").encode(errors="replace").decode()[:LONGEST_REASON]

@@ -134,6 +134,7 @@ async def test_16_at_once_are_all_decided_on_the_true_state(http: httpx.AsyncCli
         ({"stream": "wallet-1", "data": []}, 422, "$.data"),
         ({"stream": "order-1", "data": {"amount": 5}}, 422, "$.stream"),
         ({"stream": "", "data": {"amount": 5}}, 422, "$.stream"),
+        ({"id": "", "data": {"amount": 5}}, 422, "$.id"),
         ({"id": "\n", "data": {"amount": 5}}, 422, "$.id"),
         ({"data": {"amount": 5}}, 422, "$"),
         ({"stream": "wallet-1", "id": "1", "data": {"amount": 5}}, 422, "$"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,6 +203,30 @@ async def test_a_member_loops_over_deliveries_and_gives_back_what_it_has_not_set
     with pytest.raises(NotFound):
         async with face.consume("none"):
             pass
+
+
+async def test_a_member_does_not_come_to_what_others_have_by_now(
+    face: Face, store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0], sleep=time.sleep)
+    monkeypatch.setattr("eventstore.member.time", clock)
+    for stream in "abcd":
+        await store.append(stream, EventData("T"))
+    await face.consumers.create("emails", lease=30)
+    async with face.consume("emails", max=3) as deliveries:
+        seen = []
+        async for delivery in deliveries:
+            seen.append((delivery.event.stream_name, delivery.attempt))
+            if len(seen) == 1:  # takes as long as the lease: another member is given the second
+                passed[0] += 30
+                await connection.execute(EXPIRE + " AND position = 2")
+                [taken] = await store.consumers.receive("emails", 1)
+                assert taken.event.stream_name == "b"
+            assert await delivery.ack()
+            if len(seen) == 3:
+                break
+    assert seen == [("a", 1), ("c", 1), ("d", 1)]
 
 
 async def test_a_lease_that_is_renewed_begins_anew(

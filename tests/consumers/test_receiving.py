@@ -11,6 +11,7 @@ import pytest
 from eventstore import Delivery, EventData, EventQuery, EventStore
 from eventstore.progress import progress_channel
 from eventstore.receiving import Receiver
+from eventstore.sync import SyncEventStore
 from tests.consumers.groups import append, counts, create, receive
 from tests.consumers.test_after import REGISTER, apply
 from tests.fix_database import Pg, new_pg
@@ -189,3 +190,20 @@ async def test_a_group_that_is_deleted_ends_the_wait_for_it(store: EventStore) -
     await store.consumers.delete("emails")
     with pytest.raises(LookupError, match="there is no consumer group"):
         await waiting
+
+
+async def test_without_an_event_loop_the_log_is_not_looked_through_for_longer_either(
+    sync_store: SyncEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventstore.sync.LOOK", 0.01)
+    looks = 0
+
+    def look(name: str, *args: Any) -> list[Any]:
+        nonlocal looks
+        looks += 1
+        assert looks < 1_000_000, "it looks for ever"
+        return [(True, None, None, None, None, None, *[None] * 9)]
+
+    monkeypatch.setattr(sync_store, "_fetch", look)
+    assert sync_store.consumers.receive("emails") == []
+    assert looks > 1

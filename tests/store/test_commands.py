@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -43,6 +44,13 @@ from tests.wallet import (
 )
 
 wallet = new_wallet()
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Anything was noted."""
+
+    note: Any
 
 
 async def stored(face: LocalFace, stream_name: str = "wallet-1") -> list[RecordedEvent]:
@@ -101,6 +109,43 @@ async def test_a_stored_event_that_does_not_fit_is_named(local_face: LocalFace) 
         await local_face.handle(wallet, "wallet-1", Deposit(1))
     assert failed.value.event_id == bad.event_ids[0]
     assert len(await stored(local_face)) == 2
+
+
+async def test_an_event_that_could_not_be_read_again_is_not_stored(local_face: LocalFace) -> None:
+    """Every later command on the stream would be refused for it."""
+
+    def decide(command: Deposit, state: Wallet) -> Deposited:
+        return Deposited(str(command.amount))  # type: ignore[arg-type]
+
+    careless = Decider(
+        "wallet",
+        initial=Wallet(),
+        commands=[Deposit],
+        events=[Deposited],
+        decide=decide,
+        evolve=lambda state, _: state,
+    )
+    with pytest.raises(InvalidInput, match="could not be read again") as refused:
+        await local_face.handle(careless, "wallet-1", Deposit(5))
+    assert refused.value.path == "$.data.amount"
+    assert await stored(local_face) == []
+
+
+async def test_the_state_is_that_of_the_events_as_they_are_read(local_face: LocalFace) -> None:
+    def decide(command: Deposit, state: list[Any]) -> Noted:
+        return Noted((command.amount,))
+
+    notes: Decider[list[Any]] = Decider(
+        "wallet",
+        initial=[],
+        commands=[Deposit, Touch],
+        events=[Noted],
+        decide=lambda command, state: None if command == Touch() else decide(command, state),
+        evolve=lambda state, event: [*state, event.note],
+    )
+    first = await local_face.handle(notes, "wallet-1", Deposit(5))
+    again = await local_face.handle(notes, "wallet-1", Touch())
+    assert first.state == again.state == [[5]]
 
 
 async def test_what_is_asked_wrongly_is_refused(local_face: LocalFace) -> None:

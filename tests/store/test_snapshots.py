@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from eventstore import Decider, EventData, EventStore
 from tests.fix_database import Pg
 from tests.fix_faces import LocalFace
 from tests.fix_psql import Login
-from tests.wallet import Deposit, Touch, Wallet, Withdraw, new_wallet
+from tests.wallet import Deposit, Deposited, Touch, Wallet, Withdraw, new_wallet
 
 wallet = new_wallet(snapshot_every=5)
 SNAPSHOTS = "SELECT stream_name, version, epoch, revision, state::text FROM eventstore.snapshots"
@@ -218,3 +219,53 @@ async def test_a_long_stream_is_read_page_by_page(store: EventStore) -> None:
     assert await deposit(store, 1) == Wallet(1_451)
     await store.append("wallet-1", [EventData("Deposited", {"amount": 1})] * 750)
     assert (await store.handle(wallet, "wallet-1", Touch())).state == Wallet(2_201)
+
+
+@dataclass(frozen=True)
+class Strict:
+    """A state that some of what is kept does not fit any more, as its type finds out."""
+
+    balance: int = 0
+
+    def __post_init__(self) -> None:
+        if self.balance == 1000:
+            raise KeyError("no such balance")
+
+
+async def test_one_that_its_type_refuses_in_its_own_way_is_not_believed(
+    local_face: LocalFace, connection: Pg, caplog: pytest.LogCaptureFixture
+) -> None:
+    strict: Decider[Strict] = Decider(
+        "wallet",
+        initial=Strict(),
+        commands=[Deposit],
+        events=[Deposited],
+        decide=lambda command, _: Deposited(command.amount),
+        evolve=lambda state, event: Strict(state.balance + event.amount),
+        snapshot_every=2,
+    )
+    for _ in range(2):
+        await local_face.handle(strict, "wallet-1", Deposit(1))
+    await connection.execute("""UPDATE eventstore.snapshots SET state = '{"balance": 1000}'""")
+    assert (await local_face.handle(strict, "wallet-1", Deposit(1))).state == Strict(3)
+    assert "is no use" in caplog.text
+
+
+async def test_a_state_that_would_be_read_as_another_one_is_not_kept(
+    local_face: LocalFace, connection: Pg, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As JSON has no keys but texts."""
+    counting: Decider[dict[Any, int]] = Decider(
+        "wallet",
+        initial={},
+        commands=[Deposit],
+        events=[Deposited],
+        decide=lambda command, _: Deposited(command.amount),
+        evolve=lambda state, event: {**state, event.amount: state.get(event.amount, 0) + 1},
+        snapshot_every=1,
+    )
+    for _ in range(2):
+        handled = await local_face.handle(counting, "wallet-1", Deposit(7))
+    assert handled.state == {7: 2}
+    assert await snapshots(connection) == []
+    assert "another one when it is read" in caplog.text

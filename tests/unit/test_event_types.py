@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -233,6 +234,55 @@ def test_what_a_caller_gives_is_read_strictly() -> None:
     with pytest.raises(InvalidInput) as failed:
         decode_strictly(PydanticLine, '{"sku": "a", "price": "x"}', path="$.data")
     assert failed.value.path == "$.data.price"
+
+
+class Card(msgspec.Struct, tag="card"):
+    """One way to pay."""
+
+    number: str
+
+
+class Voucher(msgspec.Struct, tag="voucher", rename="camel"):
+    """Another one."""
+
+    issued_by: str = ""
+
+
+@dataclass
+class Basket:
+    """Types within types."""
+
+    lines: list[Line]
+    by_sku: dict[str, Line | None]
+    pair: tuple[int, Line]
+    paid: Card | Voucher
+    note: Any = None
+    part: Basket | None = None
+
+
+def test_members_that_a_type_within_a_type_does_not_have_are_refused() -> None:
+    line = {"sku": "a", "price": 1}
+    basket = {
+        "lines": [line],
+        "by_sku": {"a": line, "b": None},
+        "pair": [1, line],
+        "paid": {"type": "voucher", "issuedBy": "us"},
+        "note": {"any": [{"thing": 1}]},
+    }
+    given: Any = {**basket, "part": basket}
+    assert decode_strictly(Basket, json.dumps(given), path="$.data").part is not None
+    odd = {**line, "more": 1}
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"lines": [line, odd]}, ".lines[1].more"),
+        ({"by_sku": {"a": odd}}, ".by_sku.a.more"),
+        ({"pair": [1, odd]}, ".pair[1].more"),
+        ({"paid": {"type": "card", "number": "1", "issuedBy": "us"}}, ".paid.issuedBy"),
+        ({"part": {**basket, "more": 1}}, ".part.more"),
+    ]
+    for change, path in changes:
+        with pytest.raises(InvalidInput, match="no such member") as failed:
+            decode_strictly(Basket, json.dumps({**given, **change}), path="$.data")
+        assert failed.value.path == f"$.data{path}"
 
 
 def test_pydantic_is_imported_for_its_own_types_only() -> None:

@@ -133,7 +133,7 @@ async def list_consumers(store: Store) -> Response:
     response_model=models.CreatedConsumer,
     responses={201: {"model": models.CreatedConsumer, "description": "It is new"}},
     openapi_extra=takes("ConsumerGroup"),
-    summary="Make a consumer group, or change its buffer, lease, retries, backoff and after",
+    summary="Make a consumer group, or change all of it but its ordering",
 )
 async def create(consumer: Name, request: Request, store: Store) -> Response:
     body = decoded(_group, await small_body(request))
