@@ -169,6 +169,7 @@ def main() -> int:
             access_log=False,
             log_level="warning",
             lifespan="on",
+            timeout_keep_alive=600,  # connections are kept from round to round
         )
         server = uvicorn.Server(config)
 

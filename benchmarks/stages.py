@@ -2,8 +2,8 @@
 
 One stage is bound by connections: a query of 5 ms on a pool of 4. The other is bound by the
 network: a call that a local service answers after 50 ms. Both take events of different streams.
-Then the second one takes a log in which 10 events of a stream come in a row, as an import leaves
-it: with order per stream only what is in the buffer can be looked through for other streams.
+Then both take a log in which 10 events of a stream come in a row, as an import leaves it: with
+order per stream only what is in the buffer can be looked through for other streams.
 
 The limit is the same work by hand, as many at once, with no log, group or order.
 """
@@ -57,6 +57,10 @@ STAGES: Final = (
     *(
         Stage(f"{CONNECTIONS} connections", "query", QUERY, "spread", concurrency, 200)
         for concurrency in (1, 2, 4, 8, 16)
+    ),
+    *(
+        Stage(f"{CONNECTIONS} connections, {IN_A_ROW} in a row", "query", QUERY, "rows", 8, buffer)
+        for buffer in (10, 50, 200, 1_000)
     ),
     *(
         Stage("network", "call", SLOW, "spread", concurrency, 200)

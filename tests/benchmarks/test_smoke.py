@@ -81,6 +81,7 @@ FIGURES = {
         (f"{stage}: concurrency {concurrency}, buffer {buffer}", "handled")
         for stage, concurrency, buffer in (
             *(("4 connections", concurrency, 200) for concurrency in (1, 2, 4, 8, 16)),
+            *(("4 connections, 10 in a row", 8, buffer) for buffer in (10, 50, 200, 1000)),
             *(("network", concurrency, 200) for concurrency in (1, 4, 16, 64, 128)),
             *(("network, 10 in a row", 32, buffer) for buffer in (10, 50, 200, 1000)),
         )
