@@ -2,13 +2,14 @@
 
 `service` is the real one, run as `eventstore serve` runs it; the others run on plain uvicorn with
 uvloop, httptools and without an access log. `nothing` reads the body and answers: the limit of
-serving HTTP. `frames` writes a ready-made frame to who follows: the limit of telling many.
-`transaction` is the plain way to write an append: a FastAPI route, a transaction a
-request.
+serving HTTP. `slow` does so after 50 ms, as somebody far away. `frames` writes a ready-made frame
+to who follows: the limit of telling many. `transaction` is the plain way to write an append: a
+FastAPI route, a transaction a request.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import threading
@@ -32,6 +33,8 @@ from eventstore_api.sse import HEADERS, control, pieces
 
 from ._data import EVENT_TYPE, json_text, payload, stream_name
 
+SLOW: Final = 0.05
+"""Seconds until `slow` answers."""
 _ANSWER: Final = (
     b'{"stream":"order-1234","first_revision":12,"revision":12,"position":123456,'
     b'"event_ids":["01980000-0000-7000-8000-000000000000"]}'
@@ -52,6 +55,15 @@ async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await _live(receive, send)
         return
+    await _answer(receive, send, _ANSWER)
+
+
+async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 201 after a while."""
+    if scope["type"] == "lifespan":
+        await _live(receive, send)
+        return
+    await asyncio.sleep(SLOW)
     await _answer(receive, send, _ANSWER)
 
 
@@ -144,7 +156,8 @@ def main() -> int:
     elif name == "transaction":
         app = transaction(store, dsn)
     else:
-        app = ReadyFrames() if name == "frames" else nothing
+        others: dict[str, ASGIApp] = {"frames": ReadyFrames(), "slow": slow, "nothing": nothing}
+        app = others[name]
     if name == "service":
         config = server_config(app, log_level="warning", lifespan="on")
         server: uvicorn.Server = Server(config, end_followers=store.end_followers)
@@ -156,6 +169,7 @@ def main() -> int:
             access_log=False,
             log_level="warning",
             lifespan="on",
+            timeout_keep_alive=600,  # connections are kept from round to round
         )
         server = uvicorn.Server(config)
 

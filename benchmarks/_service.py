@@ -12,7 +12,7 @@ from typing import Literal
 from ._process import command, environment
 from ._server import Database
 
-App = Literal["service", "nothing", "frames", "transaction"]
+App = Literal["service", "nothing", "frames", "slow", "transaction"]
 
 
 @dataclass(frozen=True, slots=True)

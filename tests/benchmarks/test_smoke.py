@@ -77,6 +77,15 @@ FIGURES = {
         ("20 follow the log, one append at a time", "fan-out"),
         ("20 follow the log, 50 at once", "fan-out"),
     ],
+    "stages": [
+        (f"{stage}: concurrency {concurrency}, buffer {buffer}", "handled")
+        for stage, concurrency, buffer in (
+            *(("4 connections", concurrency, 200) for concurrency in (1, 2, 4, 8, 16)),
+            *(("4 connections, 10 in a row", 8, buffer) for buffer in (10, 50, 200, 1000)),
+            *(("network", concurrency, 200) for concurrency in (1, 4, 16, 64, 128)),
+            *(("network, 10 in a row", 32, buffer) for buffer in (10, 50, 200, 1000)),
+        )
+    ],
     "projection_waits": [
         *[
             (who, figure)
@@ -133,7 +142,7 @@ def test_a_benchmark_gives_all_its_figures_and_leaves_nothing(
     figures = json.loads(done.stdout)
     assert [(figure["what"], figure["figure"]) for figure in figures] == FIGURES[name]
     for figure in figures:
-        if figure["figure"] in ("p50", "p99", "max", "fan-out", "received and acked"):
+        if figure["figure"] in ("p50", "p99", "max", "fan-out", "received and acked", "handled"):
             assert figure["value"] > 0
             assert figure["limit"] > 0
         if figure["figure"] == "connections that listen":

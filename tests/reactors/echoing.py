@@ -46,8 +46,11 @@ END $$;
 CREATE TRIGGER note_overflow AFTER INSERT OR UPDATE ON eventstore.deliveries
    FOR EACH STATEMENT EXECUTE FUNCTION note_overflow();
 """
+TAKES: Final = 0.08
+"""Seconds, the last of each handling: who is stopped has mostly to say only that it is done."""
 _NOTE: Final = """
-INSERT INTO facts (what, position, stream_name, attempt, count) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO facts (what, position, stream_name, attempt, count)
+SELECT $1::text, $2::bigint, $3::text, $4::integer, $5::integer FROM pg_sleep($6)
 """
 
 
@@ -69,13 +72,13 @@ def echo(facts: asyncpg.Pool[asyncpg.Record]) -> App:
         at_once += 1
         try:
             place = event.position, event.stream_name, context.attempt
-            await facts.execute(_NOTE, "begun", *place, at_once)
+            await facts.execute(_NOTE, "begun", *place, at_once, 0)
             first, second, third = (
                 EventData("Echoed", {"of": event.position, "part": part}) for part in range(3)
             )
             await context.append(f"echo-{event.stream_name}", first)
             await context.append(f"echo-{event.stream_name}", [second, third])
-            await facts.execute(_NOTE, "ended", *place, at_once)
+            await facts.execute(_NOTE, "ended", *place, at_once, TAKES)
         finally:
             at_once -= 1
 

@@ -30,7 +30,7 @@ ROUNDS = int(os.environ.get("EVENTSTORE_CRASH_ROUNDS", "1"))
 """Rounds of each fault; 50 in full."""
 STREAMS = 12
 WRITERS = 3
-RATE = 10
+RATE = 6
 """Appends a second of each writer, of one to four events."""
 
 
