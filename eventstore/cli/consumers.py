@@ -40,7 +40,7 @@ def list_(
     schema: SchemaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List every consumer group: lag, buffered, in flight, parked, held.
+    """List every consumer group: lag, buffered, in flight, parked, held, and how many run it.
 
     \b
     eventstore consumers list
@@ -64,7 +64,7 @@ def status(
     schema: SchemaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell everything of one consumer group, with who holds what and what is parked.
+    """Tell everything of one consumer group: who runs it, who holds what, and what is parked.
 
     \b
     eventstore consumers status emails
@@ -146,6 +146,8 @@ def delete(
 ) -> None:
     """Remove a consumer group with all that it has not delivered yet.
 
+    One that workers run as their reactor stays: end them first.
+
     \b
     eventstore consumers delete emails
     eventstore consumers delete emails --yes
@@ -206,7 +208,7 @@ def _print_groups(found: Sequence[GroupStatus]) -> None:
 
     table = Table(box=None, pad_edge=False)
     titles = ("consumer group", "lag", "buffered", "returned", "in flight", "parked", "held")
-    for title in titles:
+    for title in (*titles, "workers"):
         table.add_column(title, justify="left" if title == titles[0] else "right")
     for one in found:
         numbers = (
@@ -216,6 +218,7 @@ def _print_groups(found: Sequence[GroupStatus]) -> None:
             one.in_flight,
             one.parked,
             one.held,
+            len(one.workers),
         )
         table.add_row(one.name, *map(str, numbers))
     out().print(table)
@@ -236,6 +239,7 @@ def _print_status(one: GroupStatus) -> None:
         ("buffered", f"{one.buffered} of {one.buffer}, {one.returned} to be delivered again"),
         ("in flight", f"{one.in_flight}" + (f": {members}" if members else "")),
         ("parked", f"{one.parked}, {one.held} held behind them"),
+        ("workers", ", ".join(one.workers) or "none runs it as its reactor"),
         ("lease", f"{one.lease:g} s, {one.retries} retries, the first after {one.backoff:g} s"),
     ):
         table.add_row(name, harmless(value))

@@ -20,6 +20,9 @@ SELECT g.consumer_group,
        d.parked,
        d.held,
        d.members,
+       ARRAY(SELECT w.member FROM eventstore.consumer_workers AS w
+              WHERE w.consumer_group = g.consumer_group AND w.seen_until >= clock_timestamp()
+              ORDER BY w.member) AS workers,
        g.query,
        g.created_at
   FROM eventstore.consumer_groups AS g

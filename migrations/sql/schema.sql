@@ -562,10 +562,43 @@ ALTER FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _lea
 COMMENT ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) IS 'For members: deliveries are done';
 
 --
--- Name: consumer_create_v1(text, jsonb, bigint, text, integer, double precision, integer, double precision, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+-- Name: consumer_beat_v1(text, text, bigint[], bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
-CREATE FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb DEFAULT '{"any_of": [{}]}'::jsonb, _start bigint DEFAULT 0, _ordering text DEFAULT 'stream'::text, _buffer integer DEFAULT 200, _lease double precision DEFAULT 30, _retries integer DEFAULT 5, _backoff double precision DEFAULT 1, _after text[] DEFAULT '{}'::text[]) RETURNS boolean
+CREATE FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) RETURNS TABLE(settled integer, lost text[], undone_after bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of eventstore.consumer_groups := eventstore.consumer_lock_v1(_group);
+BEGIN
+    PERFORM eventstore.consumer_seen_v1(_group, _member, _of.lease_seconds);
+    RETURN QUERY
+    SELECT r.settled, r.lost,
+           least(_of.checkpoint,
+                 (SELECT d.position FROM eventstore.deliveries AS d
+                   WHERE d.consumer_group = _group AND d.state IN ('waiting', 'returned') AND d.first
+                   ORDER BY d.position LIMIT 1) - 1,
+                 (SELECT min(d.position) FROM eventstore.deliveries AS d
+                   WHERE d.consumer_group = _group AND d.state = 'leased') - 1)
+      FROM eventstore.consumer_renew_v1(_group, _positions, _leases) AS r;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) IS 'For workers: a heartbeat for a group';
+
+--
+-- Name: consumer_create_v1(text, jsonb, bigint, text, integer, double precision, integer, double precision, text[], text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb DEFAULT '{"any_of": [{}]}'::jsonb, _start bigint DEFAULT 0, _ordering text DEFAULT 'stream'::text, _buffer integer DEFAULT 200, _lease double precision DEFAULT 30, _retries integer DEFAULT 5, _backoff double precision DEFAULT 1, _after text[] DEFAULT '{}'::text[], _member text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '5s'
@@ -596,6 +629,9 @@ BEGIN
         VALUES (_group, _query, _ordering, _buffer, _lease, _retries, _backoff, _after, coalesce(_start, _head), _epoch)
         ON CONFLICT (consumer_group) DO NOTHING;
         IF FOUND THEN
+            IF _member IS NOT NULL THEN
+                PERFORM eventstore.consumer_seen_v1(_group, _member, _lease);
+            END IF;
             RETURN true;
         END IF;
         -- Somebody else made it in this very moment.
@@ -609,20 +645,26 @@ BEGIN
     IF (_of.query, _of.buffer, _of.lease_seconds, _of.retries, _of.backoff_seconds, _of.after)
        IS DISTINCT FROM (_query, _buffer, _lease, _retries, _backoff, _after)
     THEN
+        IF _member IS NULL THEN
+            PERFORM eventstore.consumer_unrun_v1(_group);
+        END IF;
         UPDATE eventstore.consumer_groups AS g
            SET query = _query, buffer = _buffer, lease_seconds = _lease, retries = _retries, backoff_seconds = _backoff, after = _after
          WHERE g.consumer_group = _group;
     END IF;
+    IF _member IS NOT NULL THEN
+        PERFORM eventstore.consumer_seen_v1(_group, _member, _lease);
+    END IF;
     RETURN false;
 END $$;
 
-ALTER FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) OWNER TO eventstore_owner;
+ALTER FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) OWNER TO eventstore_owner;
 
 --
--- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) IS 'Make or change a consumer group: SELECT eventstore.consumer_create_v1(''emails'', ''{"any_of": [{"types": ["OrderPlaced"]}]}'')';
+COMMENT ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) IS 'Make or change a consumer group: SELECT eventstore.consumer_create_v1(''emails'', ''{"any_of": [{"types": ["OrderPlaced"]}]}'')';
 
 SET default_tablespace = '';
 
@@ -782,6 +824,25 @@ ALTER FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reac
 --
 
 COMMENT ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) IS 'Part of consumer_receive_v1: fills the buffer from the log';
+
+--
+-- Name: consumer_leave_v1(text, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_leave_v1(_group text, _member text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    DELETE FROM eventstore.consumer_workers AS w WHERE w.consumer_group = _group AND w.member = _member
+$$;
+
+ALTER FUNCTION eventstore.consumer_leave_v1(_group text, _member text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_leave_v1(_group text, _member text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_leave_v1(_group text, _member text) IS 'For workers: a group is not run any more';
 
 --
 -- Name: consumer_lock_v1(text, boolean); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1134,6 +1195,28 @@ ALTER FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _po
 COMMENT ON FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]) IS 'Part of consumer_receive_v1: what was held is delivered';
 
 --
+-- Name: consumer_seen_v1(text, text, double precision); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_seen_v1(_group text, _member text, _lease double precision) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    DELETE FROM eventstore.consumer_workers AS w WHERE w.consumer_group = _group AND w.seen_until < clock_timestamp();
+    INSERT INTO eventstore.consumer_workers AS w (consumer_group, member, seen_until)
+    VALUES (_group, _member, clock_timestamp() + make_interval(secs => _lease))
+    ON CONFLICT (consumer_group, member) DO UPDATE SET seen_until = excluded.seen_until;
+$$;
+
+ALTER FUNCTION eventstore.consumer_seen_v1(_group text, _member text, _lease double precision) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_seen_v1(_group text, _member text, _lease double precision); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_seen_v1(_group text, _member text, _lease double precision) IS 'Part of consumer_create_v1 and consumer_beat_v1: a worker is heard of';
+
+--
 -- Name: consumer_unblock_v1(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1188,6 +1271,35 @@ ALTER FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) OWNER T
 COMMENT ON FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) IS 'Part of consumer_receive_v1: what is not held back any more';
 
 --
+-- Name: consumer_unrun_v1(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_unrun_v1(_group text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _workers text[] := ARRAY(SELECT w.member FROM eventstore.consumer_workers AS w
+                              WHERE w.consumer_group = _group AND w.seen_until >= clock_timestamp() ORDER BY 1);
+BEGIN
+    IF _workers <> '{}' THEN
+        RAISE EXCEPTION 'consumer group "%" is run by % worker%: end % first',
+                _group, cardinality(_workers), left('s', cardinality(_workers) - 1),
+                CASE cardinality(_workers) WHEN 1 THEN 'it' ELSE 'them' END
+            USING ERRCODE = 'ST011',
+                  HINT = array_to_string(_workers, ', ') || '; one that was killed is forgotten within seconds';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_unrun_v1(_group text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_unrun_v1(_group text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_unrun_v1(_group text) IS 'Part of consumer_create_v1 and delete_consumer: refuses what workers stand in the way of';
+
+--
 -- Name: delete_consumer(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1201,7 +1313,9 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    PERFORM eventstore.consumer_unrun_v1($1);
     DELETE FROM eventstore.deliveries AS d WHERE d.consumer_group = $1;
+    DELETE FROM eventstore.consumer_workers AS w WHERE w.consumer_group = $1;
     RETURN true;
 END $_$;
 
@@ -3050,6 +3164,42 @@ COMMENT ON COLUMN eventstore.categories.events IS 'How many events';
 COMMENT ON COLUMN eventstore.categories.last_position IS 'Position of the last one';
 
 --
+-- Name: consumer_workers; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.consumer_workers (
+    consumer_group text NOT NULL COLLATE pg_catalog."C",
+    member text NOT NULL COLLATE pg_catalog."C",
+    seen_until timestamp with time zone NOT NULL
+);
+
+ALTER TABLE eventstore.consumer_workers OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE consumer_workers; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.consumer_workers IS 'Workers that run a consumer group as their reactor';
+
+--
+-- Name: COLUMN consumer_workers.consumer_group; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_workers.consumer_group IS 'The group';
+
+--
+-- Name: COLUMN consumer_workers.member; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_workers.member IS 'The worker';
+
+--
+-- Name: COLUMN consumer_workers.seen_until; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_workers.seen_until IS 'Until when it counts, unless it is heard of again';
+
+--
 -- Name: deliveries; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -3177,6 +3327,10 @@ CREATE VIEW eventstore.consumer_status AS
     d.parked,
     d.held,
     d.members,
+    ARRAY( SELECT w.member
+           FROM eventstore.consumer_workers w
+          WHERE ((w.consumer_group = g.consumer_group) AND (w.seen_until >= clock_timestamp()))
+          ORDER BY w.member) AS workers,
     g.query,
     g.created_at
    FROM ((eventstore.consumer_groups g
@@ -3311,6 +3465,12 @@ COMMENT ON COLUMN eventstore.consumer_status.held IS 'Events held back behind on
 --
 
 COMMENT ON COLUMN eventstore.consumer_status.members IS 'How many deliveries each member has now';
+
+--
+-- Name: COLUMN consumer_status.workers; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.workers IS 'Workers that run it as their reactor now: nobody else removes or changes it';
 
 --
 -- Name: COLUMN consumer_status.query; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -4230,6 +4390,13 @@ ALTER TABLE ONLY eventstore.consumer_groups
     ADD CONSTRAINT consumer_groups_pkey PRIMARY KEY (consumer_group);
 
 --
+-- Name: consumer_workers consumer_workers_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.consumer_workers
+    ADD CONSTRAINT consumer_workers_pkey PRIMARY KEY (consumer_group, member);
+
+--
 -- Name: deliveries deliveries_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -4495,12 +4662,20 @@ GRANT ALL ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[
 GRANT ALL ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) TO eventstore_worker;
 
 --
--- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
-REVOKE ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) TO eventstore_writer;
-GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) TO eventstore_worker;
+REVOKE ALL ON FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) TO eventstore_worker;
+
+--
+-- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) TO eventstore_worker;
 
 --
 -- Name: TABLE consumer_groups; Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -4515,6 +4690,14 @@ GRANT SELECT ON TABLE eventstore.consumer_groups TO eventstore_worker;
 --
 
 REVOKE ALL ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_leave_v1(_group text, _member text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_leave_v1(_group text, _member text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_leave_v1(_group text, _member text) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_leave_v1(_group text, _member text) TO eventstore_worker;
 
 --
 -- Name: FUNCTION consumer_lock_v1(_group text, _lock boolean); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -4565,6 +4748,12 @@ GRANT ALL ON FUNCTION eventstore.consumer_renew_v1(_group text, _positions bigin
 REVOKE ALL ON FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]) FROM PUBLIC;
 
 --
+-- Name: FUNCTION consumer_seen_v1(_group text, _member text, _lease double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_seen_v1(_group text, _member text, _lease double precision) FROM PUBLIC;
+
+--
 -- Name: FUNCTION consumer_unblock_v1(_group text, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -4575,6 +4764,12 @@ REVOKE ALL ON FUNCTION eventstore.consumer_unblock_v1(_group text, _streams text
 --
 
 REVOKE ALL ON FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_unrun_v1(_group text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_unrun_v1(_group text) FROM PUBLIC;
 
 --
 -- Name: FUNCTION delete_consumer(consumer_group text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -4935,6 +5130,14 @@ GRANT SELECT ON TABLE eventstore.alembic_version TO eventstore_worker;
 GRANT SELECT ON TABLE eventstore.categories TO eventstore_writer;
 GRANT SELECT ON TABLE eventstore.categories TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.categories TO eventstore_worker;
+
+--
+-- Name: TABLE consumer_workers; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.consumer_workers TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.consumer_workers TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.consumer_workers TO eventstore_worker;
 
 --
 -- Name: TABLE deliveries; Type: ACL; Schema: eventstore; Owner: eventstore_owner

@@ -22,7 +22,7 @@ JSON = {"content-type": "application/json"}
 SETTLE = b'{"deliveries": ["1-1"], %s}'
 
 
-async def test_a_group_is_made_shown_changed_and_deleted(http: httpx.AsyncClient) -> None:
+async def test_a_group_is_made_shown_changed_and_deleted(http: httpx.AsyncClient, sql: Any) -> None:
     body = {"query": {"any_of": [{"types": ["OrderPlaced"]}]}, "buffer": 7}
     made = await http.put(GROUP, json=body)
     assert made.status_code == 201
@@ -48,6 +48,7 @@ async def test_a_group_is_made_shown_changed_and_deleted(http: httpx.AsyncClient
         "parked": 0,
         "held": 0,
         "members": {},
+        "workers": [],
     }
     again = await http.put(GROUP, json={**body, "retries": 0})
     assert (again.status_code, again.json()["created"]) == (200, False)
@@ -56,7 +57,12 @@ async def test_a_group_is_made_shown_changed_and_deleted(http: httpx.AsyncClient
     assert (other.status_code, other.json()["query"]) == (200, {"any_of": [{}]})
     refused = await http.put(GROUP, json={"ordering": "none"})
     problem(refused, 409, "consumer-refused", "another name")
-    assert len((await http.get("/consumers")).json()["consumers"]) == 1
+    [one] = (await http.get("/consumers")).json()["consumers"]
+    sql.execute("SELECT eventstore.consumer_beat_v1('emails', 'me', '{}', '{}')")
+    assert (await http.get("/consumers")).json()["consumers"] == [{**one, "workers": ["me"]}]
+    problem(await http.delete(GROUP), 409, "consumer-refused", "1 worker")
+    problem(await http.put(GROUP, json={"retries": 1}), 409, "consumer-refused", "1 worker")
+    sql.execute("SELECT eventstore.consumer_leave_v1('emails', 'me')")
     gone = await http.delete(GROUP)
     assert (gone.status_code, gone.content) == (204, b"")
     problem(await http.delete(GROUP), 404, "not-found", "no consumer group")

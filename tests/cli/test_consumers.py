@@ -9,6 +9,7 @@ import pytest
 from eventstore import EventData, EventStore
 from eventstore.sync import SyncEventStore
 from tests.cli.conftest import Cli
+from tests.fix_database import Psql
 from tests.fix_service import served
 
 pytestmark = pytest.mark.one_postgres
@@ -24,7 +25,7 @@ def at(request: pytest.FixtureRequest, dsn: str) -> Iterator[Cli]:
         yield Cli(EVENTSTORE_URL=f"http://{host}:{port}")
 
 
-def test_a_group_is_made_listed_shown_and_removed(at: Cli) -> None:
+def test_a_group_is_made_listed_shown_and_removed(at: Cli, sql: Psql) -> None:
     assert "make one" in at("consumers", "list").out
     made = at("consumers", "create", "emails", "--type", "A", "--type", "B", "--buffer", 7)
     assert made.out == "emails is made\n"
@@ -40,6 +41,15 @@ def test_a_group_is_made_listed_shown_and_removed(at: Cli) -> None:
     assert [row.split()[0] for row in rows] == ["audit", "emails"]
     assert '"types":["A","B"]' in at("consumers", "status", "emails").out
     assert at("consumers", "delete", "emails", stdin="n\n", code=1).out
+
+    assert "none runs it" in at("consumers", "status", "emails").out
+    sql.execute("SELECT eventstore.consumer_beat_v1('emails', 'host:7:ab', '{}', '{}')")
+    assert "host:7:ab" in at("consumers", "status", "emails").out
+    header, *rows = at("consumers", "list").out.splitlines()
+    assert [line.split()[-1] for line in (header, *rows)] == ["workers", "0", "1"]
+    refused = at("consumers", "delete", "emails", "--yes", code=1).err
+    assert "1 worker: end it first (host:7:ab" in " ".join(refused.split())
+    sql.execute("SELECT eventstore.consumer_leave_v1('emails', 'host:7:ab')")
     at("consumers", "delete", "emails", "--yes")
     assert "no consumer group" in at("consumers", "status", "emails", code=1).err
 

@@ -64,24 +64,37 @@ async def test_what_cannot_run_is_told_before_anything_runs(store: EventStore, d
         await Worker(store, app, dsn=dsn).run()
 
 
-async def test_a_group_that_is_deleted_and_made_anew_is_worked_on_again(
-    store: EventStore, dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def run_by(store: EventStore, workers: int) -> None:
+    """Wait until so many workers run the only group."""
+
+    async def enough() -> bool:
+        return [len(group.workers) for group in await store.consumers.all()] == [workers]
+
+    await until(enough, f"{workers} workers")
+
+
+async def test_what_a_worker_runs_is_neither_removed_nor_changed_by_others(
+    store: EventStore, dsn: str
 ) -> None:
-    monkeypatch.setattr("eventstore.worker.PAUSE", 0.01)
-    handling = Handling()
-    app = App(reactors=[reactor(handling)])
-    async with working(store, app, dsn):
-        await happen(store, "a-1")
-        await handling.reach(1)
-        await store.consumers.delete("emails")
+    app = App(reactors=[reactor(Handling())])
+    async with working(store, app, dsn) as one, working(store, app, dsn) as other:
+        await run_by(store, 2)
+        before = await store.consumers.get("emails")
+        assert before.workers == tuple(sorted((one.name, other.name)))
+        with pytest.raises(ConsumerRefused, match=f"2 workers: end them first.*{one.name}"):
+            await store.consumers.delete("emails")
+        with pytest.raises(ConsumerRefused, match="2 workers"):
+            await store.consumers.create("emails", retries=0)
+        after = await store.consumers.get("emails")
+        assert (after.query, after.retries) == (before.query, before.retries)
+    assert (await store.consumers.get("emails")).workers == ()
+    await store.consumers.delete("emails")
 
-        async def told() -> bool:
-            return "there is no consumer group" in caplog.text
 
-        await until(told, "a word about the group that is gone")
-        await reactor_group(store)
-        assert await handling.reach(2) == [("a-1", 0)] * 2
-
-
-async def reactor_group(store: EventStore) -> None:
-    await store.consumers.create("emails", reactor(Handling()).query)
+async def test_a_worker_with_another_definition_takes_over(store: EventStore, dsn: str) -> None:
+    """As in a deployment in which the workers are replaced one by one."""
+    async with working(store, App(reactors=[reactor(Handling(), buffer=7)]), dsn):
+        await run_by(store, 1)
+        async with working(store, App(reactors=[reactor(Handling(), buffer=8)]), dsn):
+            await run_by(store, 2)
+            assert (await store.consumers.get("emails")).buffer == 8

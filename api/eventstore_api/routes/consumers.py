@@ -155,7 +155,7 @@ async def create(consumer: Name, request: Request, store: Store) -> Response:
 @router.get(
     "/consumers/{consumer}",
     response_model=models.Consumer,
-    summary="A consumer group: lag, buffered, in flight, parked, held, and who holds what",
+    summary="A consumer group: lag, buffered, in flight, parked, held, who holds what and runs it",
 )
 async def get_consumer(consumer: Name, store: Store) -> Response:
     return _reply(_status_json(await store.consumers.get(consumer)))
@@ -164,7 +164,7 @@ async def get_consumer(consumer: Name, store: Store) -> Response:
 @router.delete(
     "/consumers/{consumer}",
     status_code=204,
-    summary="Remove a consumer group with all that it has not delivered yet",
+    summary="Remove a consumer group that no worker runs, with all that it has not delivered yet",
 )
 async def delete(consumer: Name, store: Store) -> Response:
     await store.consumers.delete(consumer)

@@ -1,7 +1,8 @@
 -- Makes a consumer group, or changes one: all but its ordering may change, and holds from the next
 -- receive on; another query for what comes after the checkpoint. `_start` counts only when it is made:
 -- events after that position are delivered; NULL: those that come from now on. Gives whether it was
--- made. ST011: it is there with another ordering. ST004: something cannot be as it is given.
+-- made. `_member` is the worker that runs it as its reactor, from now on. ST011: it is there with another
+-- ordering, or workers run it and somebody else would change it. ST004: something cannot be as given.
 CREATE FUNCTION eventstore.consumer_create_v1(
     _group    text,
     _query    jsonb            DEFAULT '{"any_of": [{}]}',
@@ -11,7 +12,8 @@ CREATE FUNCTION eventstore.consumer_create_v1(
     _lease    double precision DEFAULT 30,
     _retries  integer          DEFAULT 5,
     _backoff  double precision DEFAULT 1,
-    _after    text[]           DEFAULT '{}'
+    _after    text[]           DEFAULT '{}',
+    _member   text             DEFAULT NULL
 ) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -43,6 +45,9 @@ BEGIN
         VALUES (_group, _query, _ordering, _buffer, _lease, _retries, _backoff, _after, coalesce(_start, _head), _epoch)
         ON CONFLICT (consumer_group) DO NOTHING;
         IF FOUND THEN
+            IF _member IS NOT NULL THEN
+                PERFORM eventstore.consumer_seen_v1(_group, _member, _lease);
+            END IF;
             RETURN true;
         END IF;
         -- Somebody else made it in this very moment.
@@ -56,9 +61,15 @@ BEGIN
     IF (_of.query, _of.buffer, _of.lease_seconds, _of.retries, _of.backoff_seconds, _of.after)
        IS DISTINCT FROM (_query, _buffer, _lease, _retries, _backoff, _after)
     THEN
+        IF _member IS NULL THEN
+            PERFORM eventstore.consumer_unrun_v1(_group);
+        END IF;
         UPDATE eventstore.consumer_groups AS g
            SET query = _query, buffer = _buffer, lease_seconds = _lease, retries = _retries, backoff_seconds = _backoff, after = _after
          WHERE g.consumer_group = _group;
+    END IF;
+    IF _member IS NOT NULL THEN
+        PERFORM eventstore.consumer_seen_v1(_group, _member, _lease);
     END IF;
     RETURN false;
 END $$;
