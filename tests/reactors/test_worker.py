@@ -13,7 +13,7 @@ from eventstore.worker import Worker
 from tests.fix_database import Pg
 from tests.fix_waiting import DEADLINE, until
 from tests.projections.orders import Orders
-from tests.reactors.reacting import Handling, happen, reactor
+from tests.reactors.reacting import Handling, deliveries, happen, reactor
 
 
 @asynccontextmanager
@@ -64,6 +64,51 @@ async def test_what_cannot_run_is_told_before_anything_runs(store: EventStore, d
         await Worker(store, app, dsn=dsn).run()
 
 
+async def test_a_group_that_is_gone_is_made_anew_where_it_was(
+    store: EventStore,
+    dsn: str,
+    connection: Pg,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Only a superuser, or who comes while a worker stands still, can remove it under a worker."""
+    monkeypatch.setattr("eventstore.worker.PAUSE", 0.01)
+    monkeypatch.setattr("eventstore.reactors.BEAT", 0.01)
+    handling = Handling()
+    app = App(reactors=[reactor(handling, start="head")])
+    async with working(store, app, dsn):
+        await run_by(store, 1)
+        await happen(store, "a-1", 2)
+        await handling.reach(2)
+        handling.may_end.clear()
+        await happen(store, "a-2")
+        await handling.reach_begun(3)
+
+        async def one_is_left() -> bool:
+            return [stream for _, stream, _ in await deliveries(connection)] == ["a-2"]
+
+        await until(one_is_left, "the others to be settled")
+        for _ in range(2):  # whoever says the second word has had the answer to the first
+            await heard(connection)
+        async with connection.transaction():
+            await connection.execute("DELETE FROM eventstore.deliveries")
+            await connection.execute("DELETE FROM eventstore.consumer_groups")
+            await happen(store, "a-3")  # nobody has looked at it
+        handling.may_end.set()
+
+        async def last() -> bool:
+            return ("a-3", 0) in handling.done
+
+        await until(last, "the event that nobody has looked at")
+    # What was in hand may have ended just then; then it is done twice.
+    assert handling.done[:2] == [("a-1", 0), ("a-1", 1)]
+    assert set(handling.done[2:]) == {("a-2", 0), ("a-3", 0)}
+    ended, begins = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "no consumer group" in ended.getMessage()
+    assert "its group is gone; it begins anew after 2" in begins.getMessage()
+    assert (ended.exc_info, begins.exc_info) == (None, None)
+
+
 async def run_by(store: EventStore, workers: int) -> None:
     """Wait until so many workers run the only group."""
 
@@ -71,6 +116,17 @@ async def run_by(store: EventStore, workers: int) -> None:
         return [len(group.workers) for group in await store.consumers.all()] == [workers]
 
     await until(enough, f"{workers} workers")
+
+
+async def heard(connection: Pg) -> None:
+    """Wait for the next word of the only worker."""
+    seen = "SELECT max(seen_until) FROM eventstore.consumer_workers"
+    first = await connection.fetchval(seen)
+
+    async def again() -> bool:
+        return bool(await connection.fetchval(seen) > first)
+
+    await until(again, "a heartbeat")
 
 
 async def test_what_a_worker_runs_is_neither_removed_nor_changed_by_others(
