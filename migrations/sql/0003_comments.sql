@@ -43,7 +43,7 @@ COMMENT ON COLUMN eventstore.consumer_status.head IS 'Last position of the log';
 COMMENT ON COLUMN eventstore.consumer_status.lag_events IS 'Events that it has not looked at yet';
 COMMENT ON COLUMN eventstore.consumer_status.lag_time IS 'Age of the oldest of them';
 COMMENT ON COLUMN eventstore.consumer_status.buffered IS 'Events that wait to be delivered: never more than buffer';
-COMMENT ON COLUMN eventstore.consumer_status.returned IS 'Events that wait to be delivered again';
+COMMENT ON COLUMN eventstore.consumer_status.returned IS 'Events that wait to be delivered again, also because a lease ran out';
 COMMENT ON COLUMN eventstore.consumer_status.in_flight IS 'Events that members have now';
 COMMENT ON COLUMN eventstore.consumer_status.parked IS 'Events that wait for an operator: see the view parked';
 COMMENT ON COLUMN eventstore.consumer_status.held IS 'Events held back behind one of their stream that is parked, here or in a projection';

@@ -3342,17 +3342,22 @@ CREATE VIEW eventstore.consumer_status AS
             (COALESCE(sum(c.count) FILTER (WHERE (c.state = 'parked'::text)), (0)::numeric))::bigint AS parked,
             (COALESCE(sum(c.count) FILTER (WHERE (c.state = 'held'::text)), (0)::numeric))::bigint AS held,
             COALESCE(jsonb_object_agg(c.member, c.count) FILTER (WHERE (c.state = 'leased'::text)), '{}'::jsonb) AS members
-           FROM ( SELECT d_1.state,
+           FROM ( SELECT l.state,
                         CASE
-                            WHEN (d_1.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
+                            WHEN (l.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
                             ELSE NULL::text
                         END AS member,
                     count(*) AS count
-                   FROM eventstore.deliveries d_1
+                   FROM (eventstore.deliveries d_1
+                     CROSS JOIN LATERAL ( SELECT
+                                CASE
+                                    WHEN ((d_1.state = 'leased'::text) AND (d_1.available_at <= clock_timestamp())) THEN 'returned'::text
+                                    ELSE d_1.state
+                                END AS state) l)
                   WHERE (d_1.consumer_group = g.consumer_group)
-                  GROUP BY d_1.state,
+                  GROUP BY l.state,
                         CASE
-                            WHEN (d_1.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
+                            WHEN (l.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
                             ELSE NULL::text
                         END) c) d);
 
@@ -3440,7 +3445,7 @@ COMMENT ON COLUMN eventstore.consumer_status.buffered IS 'Events that wait to be
 -- Name: COLUMN consumer_status.returned; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON COLUMN eventstore.consumer_status.returned IS 'Events that wait to be delivered again';
+COMMENT ON COLUMN eventstore.consumer_status.returned IS 'Events that wait to be delivered again, also because a lease ran out';
 
 --
 -- Name: COLUMN consumer_status.in_flight; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
