@@ -65,7 +65,7 @@ COMMENT ON COLUMN eventstore.parked.parked_at IS 'Since when';
 COMMENT ON COLUMN eventstore.parked.holds_stream IS 'Whether later events of its stream wait for it';
 COMMENT ON COLUMN eventstore.parked.held IS 'How many of them have come so far';
 
-COMMENT ON FUNCTION eventstore.consumer_create_v1 IS 'Make or change a consumer group: SELECT eventstore.consumer_create_v1(''emails'', ''{"any_of": [{"types": ["OrderPlaced"]}]}'')';
+COMMENT ON FUNCTION eventstore.consumer_create_v1 IS 'Part of create_consumer, for stores and workers: makes or changes a consumer group';
 COMMENT ON FUNCTION eventstore.delete_consumer IS 'Remove a consumer group: SELECT eventstore.delete_consumer(''emails'')';
 COMMENT ON FUNCTION eventstore.consumer_lock_v1 IS 'Part of all that changes deliveries: one at a time for each group';
 COMMENT ON FUNCTION eventstore.consumer_reach_v1 IS 'Part of consumer_receive_v1: up to which position events may be taken';
@@ -82,6 +82,9 @@ COMMENT ON FUNCTION eventstore.consumer_seen_v1 IS 'Part of consumer_create_v1 a
 COMMENT ON FUNCTION eventstore.consumer_unrun_v1 IS 'Part of consumer_create_v1 and delete_consumer: refuses what workers stand in the way of';
 COMMENT ON FUNCTION eventstore.consumer_beat_v1 IS 'For workers: a heartbeat for a group';
 COMMENT ON FUNCTION eventstore.consumer_leave_v1 IS 'For workers: a group is not run any more';
+COMMENT ON FUNCTION eventstore.consumer_leases_v1 IS 'Part of ack and nack: reads the ids of deliveries';
+COMMENT ON FUNCTION eventstore.consumer_lost_v1 IS 'Part of ack and nack: tells of deliveries that are somebody else''s by now';
+COMMENT ON FUNCTION eventstore.create_consumer IS 'Make or change a consumer group: SELECT eventstore.create_consumer(''emails'', types => ''{OrderPlaced}'', after => ''{customers}'')';
 COMMENT ON FUNCTION eventstore.receive IS 'The next deliveries of a group: SELECT * FROM eventstore.receive(''emails'', 10)';
 COMMENT ON FUNCTION eventstore.ack IS 'Deliveries are done: SELECT eventstore.ack(''emails'', ''17-1795478549149026'')';
 COMMENT ON FUNCTION eventstore.nack IS 'A delivery is not done: SELECT eventstore.nack(''emails'', ''17-1795478549149026'', ''park'', ''no such address'')';

@@ -8,11 +8,13 @@ REVOKE ALL ON FUNCTION
     eventstore.consumer_unheld_v1, eventstore.consumer_unblock_v1, eventstore.consumer_park_v1, eventstore.consumer_return_v1,
     eventstore.consumer_fill_v1, eventstore.consumer_receive_v1, eventstore.consumer_ack_v1, eventstore.consumer_nack_v1, eventstore.consumer_renew_v1,
     eventstore.consumer_seen_v1, eventstore.consumer_unrun_v1, eventstore.consumer_beat_v1, eventstore.consumer_leave_v1,
+    eventstore.consumer_leases_v1, eventstore.consumer_lost_v1, eventstore.create_consumer,
     eventstore.receive, eventstore.ack, eventstore.nack, eventstore.replay_parked, eventstore.drop_parked
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     eventstore.consumer_create_v1, eventstore.delete_consumer,
     eventstore.consumer_receive_v1, eventstore.consumer_ack_v1, eventstore.consumer_nack_v1, eventstore.consumer_renew_v1,
     eventstore.consumer_beat_v1, eventstore.consumer_leave_v1,
+    eventstore.consumer_leases_v1, eventstore.consumer_lost_v1, eventstore.create_consumer,
     eventstore.receive, eventstore.ack, eventstore.nack, eventstore.replay_parked, eventstore.drop_parked
     TO eventstore_writer, eventstore_worker;

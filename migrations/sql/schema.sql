@@ -34,13 +34,19 @@ COMMENT ON SCHEMA eventstore IS 'An event store: one append-only log. Start with
 --
 
 CREATE FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) RETURNS integer
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    SELECT a.settled
-      FROM eventstore.consumer_ack_v1($1, ARRAY(SELECT split_part(d, '-', 1)::bigint FROM unnest($2) AS d),
-                                      ARRAY(SELECT split_part(d, '-', 2)::bigint FROM unnest($2) AS d)) AS a
-$_$;
+DECLARE
+    _settled integer;
+    _lost    text[];
+BEGIN
+    SELECT a.settled, a.lost INTO STRICT _settled, _lost
+      FROM eventstore.consumer_leases_v1($2) AS l
+     CROSS JOIN LATERAL eventstore.consumer_ack_v1($1, l.positions, l.leases) AS a;
+    PERFORM eventstore.consumer_lost_v1($1, _lost);
+    RETURN _settled;
+END $_$;
 
 ALTER FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) OWNER TO eventstore_owner;
 
@@ -664,7 +670,7 @@ ALTER FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start b
 -- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) IS 'Make or change a consumer group: SELECT eventstore.consumer_create_v1(''emails'', ''{"any_of": [{"types": ["OrderPlaced"]}]}'')';
+COMMENT ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) IS 'Part of create_consumer, for stores and workers: makes or changes a consumer group';
 
 SET default_tablespace = '';
 
@@ -826,6 +832,34 @@ ALTER FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reac
 COMMENT ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) IS 'Part of consumer_receive_v1: fills the buffer from the log';
 
 --
+-- Name: consumer_leases_v1(text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    _fault text := (
+        SELECT format('a delivery''s id is as receive() gives it, like 17-1795478549149026: %L', d)
+          FROM unnest(_deliveries) AS d WHERE (d ~ '^[1-9][0-9]{0,17}-[1-9][0-9]{0,17}$') IS NOT TRUE LIMIT 1);
+BEGIN
+    IF _fault IS NOT NULL THEN
+        RAISE EXCEPTION '%', _fault USING ERRCODE = 'ST004', DETAIL = jsonb_build_object('problem', _fault);
+    END IF;
+    positions := ARRAY(SELECT split_part(d, '-', 1)::bigint FROM unnest(_deliveries) AS d);
+    leases := ARRAY(SELECT split_part(d, '-', 2)::bigint FROM unnest(_deliveries) AS d);
+END $_$;
+
+ALTER FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) IS 'Part of ack and nack: reads the ids of deliveries';
+
+--
 -- Name: consumer_leave_v1(text, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -888,6 +922,41 @@ ALTER FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean) OWNER TO 
 COMMENT ON FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean) IS 'Part of all that changes deliveries: one at a time for each group';
 
 --
+-- Name: consumer_lost_v1(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _id    text;
+    _state text;
+    _who   text;
+BEGIN
+    FOR _id, _state, _who IN
+        SELECT l.id, d.state, d.member
+          FROM unnest(_lost) AS l(id)
+          LEFT JOIN eventstore.deliveries AS d ON d.consumer_group = _group AND d.position = split_part(l.id, '-', 1)::bigint
+         ORDER BY split_part(l.id, '-', 1)::bigint
+    LOOP
+        RAISE NOTICE 'nothing is done about delivery %, which is not yours: %', _id, CASE
+            WHEN _state IS NULL THEN 'its event is settled, or was not delivered yet'
+            WHEN _state = 'parked' THEN 'its event is parked'
+            WHEN _state = 'leased' THEN format('its lease ran out, and %s has received the event', coalesce(_who, 'somebody'))
+            ELSE 'its lease ran out or it was given back, and the event waits to be delivered' END;
+    END LOOP;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_lost_v1(_group text, _lost text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) IS 'Part of ack and nack: tells of deliveries that are somebody else''s by now';
+
+--
 -- Name: consumer_nack_v1(text, bigint[], bigint[], text, double precision, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -905,7 +974,8 @@ DECLARE
     _tired  bigint[];  -- of them, those that are parked
 BEGIN
     IF _action NOT IN ('retry', 'park', 'park_event', 'park_stream', 'skip', 'release') OR _delay NOT BETWEEN 0 AND 86400 THEN
-        RAISE EXCEPTION 'nack: unknown action or delay: %, %', _action, _delay USING ERRCODE = 'ST004',
+        RAISE EXCEPTION 'nack: unknown action or delay: %, %; an action is retry, park, park_event, park_stream, skip or release; a delay is 0 to 86400 seconds',
+                _action, _delay USING ERRCODE = 'ST004',
             DETAIL = '{"problem": "an action is retry, park, park_event, park_stream, skip or release; a delay is 0 to 86400 seconds"}';
     END IF;
     IF _action = 'skip' THEN
@@ -1298,6 +1368,46 @@ ALTER FUNCTION eventstore.consumer_unrun_v1(_group text) OWNER TO eventstore_own
 --
 
 COMMENT ON FUNCTION eventstore.consumer_unrun_v1(_group text) IS 'Part of consumer_create_v1 and delete_consumer: refuses what workers stand in the way of';
+
+--
+-- Name: create_consumer(text, text[], text[], text[], text[], text[], text, integer, double precision, integer, double precision, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.create_consumer(consumer_group text, types text[] DEFAULT NULL::text[], categories text[] DEFAULT NULL::text[], streams text[] DEFAULT NULL::text[], tags text[] DEFAULT NULL::text[], after text[] DEFAULT NULL::text[], ordering text DEFAULT NULL::text, buffer integer DEFAULT NULL::integer, lease_seconds double precision DEFAULT NULL::double precision, retries integer DEFAULT NULL::integer, backoff_seconds double precision DEFAULT NULL::double precision, start_after bigint DEFAULT 0) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of    eventstore.consumer_groups;
+    _query jsonb := jsonb_strip_nulls(jsonb_build_object(
+        'types', to_jsonb(nullif(create_consumer.types, '{}')),
+        'categories', to_jsonb(nullif(create_consumer.categories, '{}')),
+        'streams', to_jsonb(nullif(create_consumer.streams, '{}')),
+        'tags', to_jsonb(nullif(create_consumer.tags, '{}'))));
+BEGIN
+    SELECT * INTO _of FROM eventstore.consumer_groups AS g WHERE g.consumer_group = create_consumer.consumer_group;
+    RETURN eventstore.consumer_create_v1(
+        create_consumer.consumer_group,
+        CASE WHEN num_nonnulls(create_consumer.types, create_consumer.categories, create_consumer.streams,
+                               create_consumer.tags) = 0 AND _of.query IS NOT NULL THEN _of.query
+             ELSE jsonb_build_object('any_of', jsonb_build_array(_query)) END,
+        create_consumer.start_after,
+        coalesce(create_consumer.ordering, _of.ordering, 'stream'),
+        coalesce(create_consumer.buffer, _of.buffer, 200),
+        coalesce(create_consumer.lease_seconds, _of.lease_seconds, 30),
+        coalesce(create_consumer.retries, _of.retries, 5),
+        coalesce(create_consumer.backoff_seconds, _of.backoff_seconds, 1),
+        coalesce(create_consumer.after, _of.after, '{}'));
+END $$;
+
+ALTER FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) IS 'Make or change a consumer group: SELECT eventstore.create_consumer(''emails'', types => ''{OrderPlaced}'', after => ''{customers}'')';
 
 --
 -- Name: delete_consumer(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -1798,13 +1908,19 @@ COMMENT ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before 
 --
 
 CREATE FUNCTION eventstore.nack(consumer_group text, delivery text, action text DEFAULT 'retry'::text, reason text DEFAULT NULL::text, delay double precision DEFAULT NULL::double precision) RETURNS boolean
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    SELECT n.settled = 1
-      FROM eventstore.consumer_nack_v1($1, ARRAY[split_part($2, '-', 1)::bigint], ARRAY[split_part($2, '-', 2)::bigint],
-                                       $3, $5, $4) AS n
-$_$;
+DECLARE
+    _settled integer;
+    _lost    text[];
+BEGIN
+    SELECT n.settled, n.lost INTO STRICT _settled, _lost
+      FROM eventstore.consumer_leases_v1(ARRAY[$2]) AS l
+     CROSS JOIN LATERAL eventstore.consumer_nack_v1($1, l.positions, l.leases, $3, $5, $4) AS n;
+    PERFORM eventstore.consumer_lost_v1($1, _lost);
+    RETURN _settled = 1;
+END $_$;
 
 ALTER FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) OWNER TO eventstore_owner;
 
@@ -4697,6 +4813,14 @@ GRANT SELECT ON TABLE eventstore.consumer_groups TO eventstore_worker;
 REVOKE ALL ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) FROM PUBLIC;
 
 --
+-- Name: FUNCTION consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) TO eventstore_worker;
+
+--
 -- Name: FUNCTION consumer_leave_v1(_group text, _member text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -4709,6 +4833,14 @@ GRANT ALL ON FUNCTION eventstore.consumer_leave_v1(_group text, _member text) TO
 --
 
 REVOKE ALL ON FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_lost_v1(_group text, _lost text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) TO eventstore_worker;
 
 --
 -- Name: FUNCTION consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text, _delay double precision, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -4775,6 +4907,14 @@ REVOKE ALL ON FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[])
 --
 
 REVOKE ALL ON FUNCTION eventstore.consumer_unrun_v1(_group text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) TO eventstore_worker;
 
 --
 -- Name: FUNCTION delete_consumer(consumer_group text); Type: ACL; Schema: eventstore; Owner: eventstore_owner

@@ -153,6 +153,7 @@ CONSUME = (
 )
 DEFINE = (
     "SELECT eventstore.consumer_create_v1('emails', _buffer => 7)",
+    "SELECT eventstore.create_consumer('emails', types => '{T}')",
     "SELECT eventstore.replay_parked('emails')",
     "SELECT eventstore.drop_parked('emails', 'a')",
     "SELECT eventstore.delete_consumer('none')",
