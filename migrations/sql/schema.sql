@@ -623,11 +623,13 @@ BEGIN
         WHEN _fault IS NOT NULL THEN 'query: ' || _fault
         WHEN _of.consumer_group IS NULL AND _start NOT BETWEEN 0 AND _head
             THEN format('start is a position of the log, 0 to its head %s: %s', _head, _start)
-        ELSE (SELECT format('after: there is no projection %L', p) FROM unnest(_after) AS p
+        ELSE (SELECT format('after: there is no projection %L; there are %s; one is known once its worker has started', p,
+                            coalesce((SELECT string_agg(DISTINCT v.projection, ', ') FROM eventstore.projection_versions AS v), 'none'))
+                FROM unnest(_after) AS p
                WHERE NOT EXISTS (SELECT FROM eventstore.projection_versions AS v WHERE v.projection = p) LIMIT 1) END;
     IF _fault IS NOT NULL THEN
-        RAISE EXCEPTION 'consumer group "%": %', _group, _fault
-            USING ERRCODE = 'ST004', DETAIL = jsonb_build_object('problem', _fault);
+        _fault := format('consumer group "%s": %s', _group, _fault);
+        RAISE EXCEPTION '%', _fault USING ERRCODE = 'ST004', DETAIL = jsonb_build_object('problem', _fault);
     END IF;
     IF _of.consumer_group IS NULL THEN
         INSERT INTO eventstore.consumer_groups AS g (consumer_group, query, ordering, buffer, lease_seconds,
