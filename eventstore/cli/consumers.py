@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eventstore.cli import groups
 from eventstore.cli.asking import ask
 from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import harmless, one_line, out, write_json
@@ -90,20 +91,30 @@ def create(
     event_type: TypeOption = None,
     tag: TagOption = None,
     start: Annotated[
-        str,
-        typer.Option(metavar="POSITION|head", help="Only events after it; when the group is made."),
-    ] = "0",
-    unordered: Annotated[
-        bool, typer.Option("--unordered", help="As fast as it goes, not in order per stream.")
-    ] = False,
-    buffer: Annotated[int, typer.Option(help="How many events may wait.")] = 200,
+        str | None,
+        typer.Option(
+            metavar="POSITION|head", help="Only events after it; when the group is made. Default: 0"
+        ),
+    ] = None,
+    ordered: Annotated[
+        bool | None,
+        typer.Option(
+            "--ordered/--unordered",
+            help="In order per stream, or as fast as it goes. Default: ordered",
+        ),
+    ] = None,
+    buffer: Annotated[int | None, typer.Option(help="How many may wait. Default: 200")] = None,
     lease: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long a member has a delivery.")
-    ] = 30.0,
-    retries: Annotated[int, typer.Option(help="How often before an event is parked.")] = 5,
+        float | None,
+        typer.Option(metavar="SECONDS", help="How long a member has a delivery. Default: 30"),
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option(help="How often before an event is parked. Default: 5")
+    ] = None,
     backoff: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Before the first retry; then doubled.")
-    ] = 1.0,
+        float | None,
+        typer.Option(metavar="SECONDS", help="Before the first retry; then doubled. Default: 1"),
+    ] = None,
     after: Annotated[
         list[str] | None, typer.Option(help="A projection that has to have applied an event.")
     ] = None,
@@ -113,27 +124,31 @@ def create(
 ) -> None:
     """Make a consumer group, or change one: all but its ordering.
 
+    Of a group that is there, what is not given stays as it is. --category, --type and --tag are
+    given together: they replace its query.
+
     \b
     eventstore consumers create emails --type OrderPlaced --after customers
+    eventstore consumers create emails --buffer 500
     eventstore consumers create audit --start head --unordered --buffer 1000
     """
-    if start != "head" and not start.isdecimal():
+    if start not in (None, "head") and not start.isdecimal():
         raise typer.BadParameter("--start is a position, or head")
-    made = ask(
-        target_of(dsn, url, schema),
-        lambda store: store.consumers.create(
-            name,
-            query_of(category, event_type, tag),
-            start="head" if start == "head" else int(start),
-            ordering="none" if unordered else "stream",
-            buffer=buffer,
-            lease=lease,
-            retries=retries,
-            backoff=backoff,
-            after=after or (),
-        ),
-    )
-    out().print(f"{name} is {'made' if made else 'there, as you say'}")
+    given = {
+        "query": query_of(category, event_type, tag) if category or event_type or tag else None,
+        "start": int(start) if start and start != "head" else start,
+        "ordering": None if ordered is None else "stream" if ordered else "none",
+        "buffer": buffer,
+        "lease": lease,
+        "retries": retries,
+        "backoff": backoff,
+        "after": after,
+    }
+    created = ask(target_of(dsn, url, schema), lambda store: groups.create(store, name, given))
+    for line in groups.told(name, created):
+        typer.echo(harmless(line))
+    if start is not None and not created.made:
+        typer.echo("--start counts only when a group is made", err=True)
 
 
 @consumers_app.command()

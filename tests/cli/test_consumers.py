@@ -30,12 +30,11 @@ def test_a_group_is_made_listed_shown_and_removed(at: Cli, sql: Psql) -> None:
     made = at("consumers", "create", "emails", "--type", "A", "--type", "B", "--buffer", 7)
     assert made.out == "emails is made\n"
     at("consumers", "create", "audit", "--start", "head", "--unordered")
-    assert "as you say" in at("consumers", "create", "emails", "--type", "A", "--type", "B").out
-    assert "another ordering" in at("consumers", "create", "audit", code=1).err
+    assert "another ordering" in at("consumers", "create", "audit", "--ordered", code=1).err
     assert "head" in at("consumers", "create", "x", "--start", "tail", code=2).err
     audit, emails = at("consumers", "list", "--json").lines()
     assert (audit["name"], audit["ordering"]) == ("audit", "none")
-    assert (emails["query"], emails["buffer"]) == ({"any_of": [{"types": ["A", "B"]}]}, 200)
+    assert (emails["query"], emails["buffer"]) == ({"any_of": [{"types": ["A", "B"]}]}, 7)
     header, *rows = at("consumers", "list").out.splitlines()
     assert header.split()[:3] == ["consumer", "group", "lag"]
     assert [row.split()[0] for row in rows] == ["audit", "emails"]
@@ -52,6 +51,34 @@ def test_a_group_is_made_listed_shown_and_removed(at: Cli, sql: Psql) -> None:
     sql.execute("SELECT eventstore.consumer_leave_v1('emails', 'host:7:ab')")
     at("consumers", "delete", "emails", "--yes")
     assert "no consumer group" in at("consumers", "status", "emails", code=1).err
+
+
+def test_what_is_not_given_stays_and_what_changes_is_told(at: Cli, sql: Psql) -> None:
+    for name in ("orders", "customers"):
+        sql.execute("SELECT eventstore.projection_register_v1(%s, 1, '{}', '{t}', 'f', 1)", [name])
+    given = ("--unordered", "--buffer", 7, "--lease", 8, "--retries", 9, "--backoff", 2.5)
+    at("consumers", "create", "emails", "--type", "A", *given, "--after", "orders")
+    [before] = at("consumers", "list", "--json").lines()
+    nothing = "emails is there: nothing changes\n"
+    assert at("consumers", "create", "emails").out == nothing
+    assert at("consumers", "create", "emails", "--buffer", 7, "--unordered").out == nothing
+    assert [before] == at("consumers", "list", "--json").lines()
+    changed = ("--tag", "x", "--retries", 0, "--after", "orders", "--after", "customers")
+    assert at("consumers", "create", "emails", *changed).out.splitlines() == [
+        "emails is changed",
+        '  query: {"any_of":[{"types":["A"]}]} -> {"any_of":[{"tags":["x"]}]}',
+        "  retries: 9 -> 0",
+        "  after: orders -> customers, orders",
+    ]
+    assert at("consumers", "create", "emails", "--lease", 9.5).out.splitlines() == [
+        "emails is changed",
+        "  lease: 8 -> 9.5",
+    ]
+    [now] = at("consumers", "list", "--json").lines()
+    kept = ("ordering", "buffer", "backoff")
+    assert [now[one] for one in kept] == [before[one] for one in kept]
+    told = at("consumers", "create", "emails", "--start", 0)
+    assert (told.out, "--start counts only" in told.err) == (nothing, True)
 
 
 def test_deliveries_are_received_settled_parked_replayed_and_dropped(
