@@ -265,8 +265,8 @@ def _print_parked(parked: Sequence[ParkedDelivery]) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
-    for title in ("parked event", "position", "tries", "held", "parked at", "reason"):
-        is_number = title in ("position", "tries", "held")
+    for title in ("parked event", "position", "attempts", "held", "parked at", "reason"):
+        is_number = title in ("position", "attempts", "held")
         table.add_column(title, justify="right" if is_number else "left")
     for one in parked:
         table.add_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -105,11 +106,13 @@ def test_deliveries_are_received_settled_parked_replayed_and_dropped(
         shown = at("consumers", command, "emails").out
         assert "order-1@0" in shown
         assert "two lines\\u001b" in shown
+        assert "attempts" in shown
     assert "--all" in at("consumers", "replay", "emails", code=2).err
     assert at("consumers", "replay", "emails", "--stream", "order-9").out.startswith("0 ")
     assert at("consumers", "replay", "emails", "--all").out.startswith("1 ")
     shown = at("consumers", "receive", "emails", "--max", 1).out
     assert "order-1@0" in shown
+    assert re.match(r"1-\d+ +attempt 1, until \d\d:\d\d:\d\dZ +1 ", shown)
     at("consumers", "nack", "emails", shown.split()[0], "--action", "park")
     assert "give --stream" in at("consumers", "drop", "emails", code=2).err
     assert at("consumers", "drop", "emails", "--position", 1).out == "1 left out\n"
