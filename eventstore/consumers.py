@@ -65,8 +65,9 @@ class ConsumerCatalog:
 
         The same again changes nothing. All but the ordering may change, and holds from the next
         receive on, another query for events after the checkpoint. Another ordering raises
-        ConsumerRefused. Raises
-        InvalidInput for a position that the log has not reached, and for an unknown projection.
+        ConsumerRefused, and so does any change while workers run the group as their reactor.
+        Raises InvalidInput for a position that the log has not reached, and for an unknown
+        projection.
         """
         group = ConsumerGroup(
             name,
@@ -84,7 +85,10 @@ class ConsumerCatalog:
         return made
 
     async def delete(self, name: str) -> None:
-        """Remove a group with all that it has not delivered yet."""
+        """Remove a group with all that it has not delivered yet.
+
+        Raises ConsumerRefused while workers run it as their reactor.
+        """
         await self._ask(consumers.delete(name))
         self._changed(name)
 

@@ -7,12 +7,12 @@ import contextlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from eventstore.core.append import Appended
 from eventstore.core.backoff import delays
-from eventstore.core.delivery import LONGEST_REASON, Delivery
-from eventstore.core.errors import OutcomeUnknown, Unavailable
+from eventstore.core.delivery import LONGEST_REASON, ConsumerGroup, Delivery
+from eventstore.core.errors import NotFound, OutcomeUnknown, Unavailable
 from eventstore.core.events import EventData
 from eventstore.core.reactor import Reactor, derived_ids, idempotency_key
 from eventstore.core.revisions import ANY, ExpectedRevision
@@ -102,25 +102,37 @@ class ReactorRunner:
     their leases are renewed while the process lives, and given back when it stops.
     """
 
-    def __init__(self, store: EventStore, reactor: Reactor, *, member: str) -> None:
-        """Plan to run. `member` is what this process is called in the group's status."""
+    def __init__(
+        self, store: EventStore, reactor: Reactor, *, member: str, start: int | None = None
+    ) -> None:
+        """Plan to run. `member` is what this process is called in the group's status.
+
+        `start` is the position after which the group begins if it has to be made, in place of the
+        reactor's own; from the first word to the group on it is where the group was.
+        """
+        self.start: int | Literal["head"] = reactor.start if start is None else start
         self._store = store
         self._group = store.consumers
+        self._presence = store.presence(member)
         self._reactor = reactor
         self._member = member
         self._slots = asyncio.Semaphore(reactor.concurrency)  # first come, first served
         self._in_hand: dict[str, asyncio.Task[None]] = {}
         self._room = asyncio.Event()
         self._ended: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._begun = asyncio.Event()
         self._draining = False
 
     async def register(self) -> None:
-        """Make the group, or take over what has changed of it. Raises what `create` does."""
+        """Make the group, or take over what has changed of it. Raises what `create` does.
+
+        From now on this worker counts as running it.
+        """
         reactor = self._reactor
-        await self._group.create(
+        group = ConsumerGroup(
             reactor.name,
             reactor.query,
-            start=reactor.start,
+            start=self.start,
             ordering=reactor.ordering,
             buffer=reactor.buffer,
             lease=LEASE,
@@ -128,18 +140,20 @@ class ReactorRunner:
             backoff=reactor.backoff,
             after=reactor.after,
         )
+        await self._presence.register(group)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Handle events until `stopping` is set; then let handlers end, for at most 10 s.
 
-        A database that is away is waited for. Raises what does not pass, as NotFound for a group
-        that somebody has deleted.
+        A database that is away is waited for. Raises what does not pass, as HistoryRewound.
+        NotFound: somebody has removed the group, which nobody can by `delete` while this worker is
+        heard of; the next run makes it anew.
         """
         async with asyncio.TaskGroup() as tasks:
             receiving = tasks.create_task(self._receive(tasks), name=f"{self._reactor} receives")
             others = [
                 tasks.create_task(self._settle(), name=f"{self._reactor} settles"),
-                tasks.create_task(self._renew(), name=f"{self._reactor} renews"),
+                tasks.create_task(self._beat(), name=f"{self._reactor} beats"),
             ]
             await stopping.wait()
             self._draining = True
@@ -158,8 +172,22 @@ class ReactorRunner:
                         await self._persistently(self._group.nack, ended, "release")
             for task in (receiving, *others):
                 task.cancel()
+        with contextlib.suppress(TimeoutError):  # as above: it is not heard of any more
+            async with asyncio.timeout(GRACE):
+                await self._persistently(self._presence.leave)
+
+    async def _begin(self) -> None:
+        """Be heard of; make the group anew if it is gone."""
+        reactor = self._reactor
+        try:
+            self.start = (await self._persistently(self._presence.beat, ())).undone_after
+        except NotFound:
+            logger.error("%r: its group is gone; it begins anew after %s", reactor, self.start)
+            await self.register()
+        self._begun.set()
 
     async def _receive(self, tasks: asyncio.TaskGroup) -> None:
+        await self._begin()
         most = 2 * self._reactor.concurrency
         while True:
             while len(self._in_hand) >= most:
@@ -214,18 +242,19 @@ class ReactorRunner:
             for _ in ended:
                 self._ended.task_done()
 
-    async def _renew(self) -> None:
+    async def _beat(self) -> None:
         """Renew the leases of what is in hand; let go of what another worker has by now."""
+        await self._begun.wait()
         while True:
             await asyncio.sleep(BEAT)
-            if self._in_hand:
-                settled = await self._persistently(self._group.renew, list(self._in_hand))
-                # One that has ended meanwhile may be lost because it is settled.
-                handling = {one: task for one, task in self._in_hand.items() if not task.done()}
-                lost = [one for one in settled.lost if one in handling]
-                for one in lost:
-                    handling[one].cancel()
-                self._forget(lost, lost)
+            beat = await self._persistently(self._presence.beat, list(self._in_hand))
+            self.start = beat.undone_after
+            # One that has ended meanwhile may be lost because it is settled.
+            handling = {one: task for one, task in self._in_hand.items() if not task.done()}
+            lost = [one for one in beat.settled.lost if one in handling]
+            for one in lost:
+                handling[one].cancel()
+            self._forget(lost, lost)
 
     def _forget(self, ids: Iterable[str], lost: Iterable[str]) -> None:
         for one in lost:

@@ -32,6 +32,7 @@ from eventstore.postgres.listener import Listener
 from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.readtables import table_steps
 from eventstore.postgres.schema import DEFAULT_SCHEMA
+from eventstore.presence import Presence
 from eventstore.progress import Progress, progress_channel
 from eventstore.reader import LogReader
 from eventstore.receiving import Receiver
@@ -345,6 +346,10 @@ class EventStore(LogReader):
     def consumers(self) -> ConsumerCatalog:
         """Consumer groups: made, received from, settled, and what operators can do about them."""
         return ConsumerCatalog(self._ask, self._receiver.receive, self._receiver.wake)
+
+    def presence(self, member: str) -> Presence:
+        """Give what the worker `member` says of the consumer groups that it runs."""
+        return Presence(self._fetch, member)
 
     def consume(self, name: str, max: int = BATCH, *, member: str | None = None) -> Member:
         """Be a member of a group: `async with store.consume("emails") as deliveries`.

@@ -11,6 +11,7 @@ import socket
 from typing import Final
 
 from eventstore.app import App
+from eventstore.core.errors import EventStoreError, HistoryRewound
 from eventstore.core.reactor import Reactor
 from eventstore.projections.worker import Worker as ProjectionWorker
 from eventstore.reactors import ReactorRunner
@@ -61,14 +62,20 @@ class Worker:
 
     async def _react(self, reactor: Reactor) -> None:
         """Run a reactor; anew after what does not pass by waiting, which an operator has to see."""
+        runner = self._runner(reactor)
         while not self._stopping.is_set():
             try:
-                await self._runner(reactor).run(self._stopping)
+                await runner.run(self._stopping)
             except ExceptionGroup as failed:
-                logger.exception("%r has ended, and begins again: %r", reactor, failed.exceptions)
+                ours, others = failed.split(EventStoreError)
+                told = "; ".join(sorted({str(error) for error in ours.exceptions} if ours else ()))
+                logger.error("%r has ended, and begins again: %s", reactor, told, exc_info=others)
+                # In a log that was rewound no position is what it was.
+                was = None if failed.subgroup(HistoryRewound) else runner.start
+                runner = self._runner(reactor, None if was == "head" else was)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PAUSE):
                         await self._stopping.wait()
 
-    def _runner(self, reactor: Reactor) -> ReactorRunner:
-        return ReactorRunner(self._store, reactor, member=self.name)
+    def _runner(self, reactor: Reactor, start: int | None = None) -> ReactorRunner:
+        return ReactorRunner(self._store, reactor, member=self.name, start=start)

@@ -125,6 +125,8 @@ def _of_consumers(path: str, method: str, operation: dict[str, Any]) -> set[str]
     if "requestBody" in operation:
         slugs |= {"limit-exceeded", "unsupported-media-type"}
         slugs.add("consumer-refused" if method == "put" else "history-rewound")
+    if method == "delete":
+        slugs.add("consumer-refused")
     return slugs
 
 

@@ -354,6 +354,9 @@ class Consumer(BaseModel):
     parked: int = Field(description="Events that wait for an operator")
     held: int = Field(description="Events that wait behind one that is parked")
     members: dict[str, int]
+    workers: list[str] = Field(
+        description="Workers that run it as their reactor: nobody else removes or changes it"
+    )
     created_at: datetime
 
 

@@ -62,7 +62,7 @@ _BY_ERROR: Final[tuple[tuple[type[EventStoreError], Kind], ...]] = (
     (DuplicateEventId, Kind(409, "duplicate-event-id", "An event id is used already")),
     (HistoryRewound, Kind(409, "history-rewound", "The log does not have that position")),
     (DefinitionChanged, Kind(409, "definition-changed", "The projection has another definition")),
-    (ConsumerRefused, Kind(409, "consumer-refused", "The consumer group is another one")),
+    (ConsumerRefused, Kind(409, "consumer-refused", "The consumer group refuses the operation")),
     (ProjectionRefused, Kind(409, "projection-refused", "The projection refuses the operation")),
     (ProjectionStopped, Kind(409, "projection-stopped", "The projection does not run")),
     (StreamParked, Kind(409, "stream-parked", "The projection holds the stream back")),

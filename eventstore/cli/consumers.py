@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eventstore.cli import groups
 from eventstore.cli.asking import ask
 from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import harmless, one_line, out, write_json
@@ -40,7 +41,7 @@ def list_(
     schema: SchemaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List every consumer group: lag, buffered, in flight, parked, held.
+    """List every consumer group: lag, buffered, in flight, parked, held, and how many run it.
 
     \b
     eventstore consumers list
@@ -64,7 +65,7 @@ def status(
     schema: SchemaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell everything of one consumer group, with who holds what and what is parked.
+    """Tell everything of one consumer group: who runs it, who holds what, and what is parked.
 
     \b
     eventstore consumers status emails
@@ -90,20 +91,30 @@ def create(
     event_type: TypeOption = None,
     tag: TagOption = None,
     start: Annotated[
-        str,
-        typer.Option(metavar="POSITION|head", help="Only events after it; when the group is made."),
-    ] = "0",
-    unordered: Annotated[
-        bool, typer.Option("--unordered", help="As fast as it goes, not in order per stream.")
-    ] = False,
-    buffer: Annotated[int, typer.Option(help="How many events may wait.")] = 200,
+        str | None,
+        typer.Option(
+            metavar="POSITION|head", help="Only events after it; when the group is made. Default: 0"
+        ),
+    ] = None,
+    ordered: Annotated[
+        bool | None,
+        typer.Option(
+            "--ordered/--unordered",
+            help="In order per stream, or as fast as it goes. Default: ordered",
+        ),
+    ] = None,
+    buffer: Annotated[int | None, typer.Option(help="How many may wait. Default: 200")] = None,
     lease: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long a member has a delivery.")
-    ] = 30.0,
-    retries: Annotated[int, typer.Option(help="How often before an event is parked.")] = 5,
+        float | None,
+        typer.Option(metavar="SECONDS", help="How long a member has a delivery. Default: 30"),
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option(help="How often before an event is parked. Default: 5")
+    ] = None,
     backoff: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Before the first retry; then doubled.")
-    ] = 1.0,
+        float | None,
+        typer.Option(metavar="SECONDS", help="Before the first retry; then doubled. Default: 1"),
+    ] = None,
     after: Annotated[
         list[str] | None, typer.Option(help="A projection that has to have applied an event.")
     ] = None,
@@ -113,27 +124,31 @@ def create(
 ) -> None:
     """Make a consumer group, or change one: all but its ordering.
 
+    Of a group that is there, what is not given stays as it is. --category, --type and --tag are
+    given together: they replace its query.
+
     \b
     eventstore consumers create emails --type OrderPlaced --after customers
+    eventstore consumers create emails --buffer 500
     eventstore consumers create audit --start head --unordered --buffer 1000
     """
-    if start != "head" and not start.isdecimal():
+    if start not in (None, "head") and not start.isdecimal():
         raise typer.BadParameter("--start is a position, or head")
-    made = ask(
-        target_of(dsn, url, schema),
-        lambda store: store.consumers.create(
-            name,
-            query_of(category, event_type, tag),
-            start="head" if start == "head" else int(start),
-            ordering="none" if unordered else "stream",
-            buffer=buffer,
-            lease=lease,
-            retries=retries,
-            backoff=backoff,
-            after=after or (),
-        ),
-    )
-    out().print(f"{name} is {'made' if made else 'there, as you say'}")
+    given = {
+        "query": query_of(category, event_type, tag) if category or event_type or tag else None,
+        "start": int(start) if start and start != "head" else start,
+        "ordering": None if ordered is None else "stream" if ordered else "none",
+        "buffer": buffer,
+        "lease": lease,
+        "retries": retries,
+        "backoff": backoff,
+        "after": after,
+    }
+    created = ask(target_of(dsn, url, schema), lambda store: groups.create(store, name, given))
+    for line in groups.told(name, created):
+        typer.echo(harmless(line))
+    if start is not None and not created.made:
+        typer.echo("--start counts only when a group is made", err=True)
 
 
 @consumers_app.command()
@@ -145,6 +160,8 @@ def delete(
     schema: SchemaOption = None,
 ) -> None:
     """Remove a consumer group with all that it has not delivered yet.
+
+    One that workers run as their reactor stays: end them first.
 
     \b
     eventstore consumers delete emails
@@ -206,7 +223,7 @@ def _print_groups(found: Sequence[GroupStatus]) -> None:
 
     table = Table(box=None, pad_edge=False)
     titles = ("consumer group", "lag", "buffered", "returned", "in flight", "parked", "held")
-    for title in titles:
+    for title in (*titles, "workers"):
         table.add_column(title, justify="left" if title == titles[0] else "right")
     for one in found:
         numbers = (
@@ -216,6 +233,7 @@ def _print_groups(found: Sequence[GroupStatus]) -> None:
             one.in_flight,
             one.parked,
             one.held,
+            len(one.workers),
         )
         table.add_row(one.name, *map(str, numbers))
     out().print(table)
@@ -236,6 +254,7 @@ def _print_status(one: GroupStatus) -> None:
         ("buffered", f"{one.buffered} of {one.buffer}, {one.returned} to be delivered again"),
         ("in flight", f"{one.in_flight}" + (f": {members}" if members else "")),
         ("parked", f"{one.parked}, {one.held} held behind them"),
+        ("workers", ", ".join(one.workers) or "none runs it as its reactor"),
         ("lease", f"{one.lease:g} s, {one.retries} retries, the first after {one.backoff:g} s"),
     ):
         table.add_row(name, harmless(value))
@@ -246,8 +265,8 @@ def _print_parked(parked: Sequence[ParkedDelivery]) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
-    for title in ("parked event", "position", "tries", "held", "parked at", "reason"):
-        is_number = title in ("position", "tries", "held")
+    for title in ("parked event", "position", "attempts", "held", "parked at", "reason"):
+        is_number = title in ("position", "attempts", "held")
         table.add_column(title, justify="right" if is_number else "left")
     for one in parked:
         table.add_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,8 +48,10 @@ def receive(
         if as_json:
             write_line(_delivery_json(delivery))
         else:
+            until = delivery.leased_until.astimezone(UTC)
+            lease = f"{delivery.id:<10} attempt {delivery.attempt}, until {until:%H:%M:%S}Z"
             line = lines.line(delivery.event)
-            out().print(f"{delivery.id:<10}", line, no_wrap=True, overflow="ignore", crop=False)
+            out().print(lease, line, no_wrap=True, overflow="ignore", crop=False)
     if not found and not as_json:
         out().print("nothing to deliver now")
 

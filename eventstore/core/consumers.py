@@ -235,6 +235,7 @@ def _status_of_row(row: Sequence[Any]) -> GroupStatus:
     return status._replace(
         query=EventQuery.from_json(json.loads(row[1])),
         after=tuple(status.after),
+        workers=tuple(status.workers),
         members=json.loads(row[GroupStatus._fields.index("members")]),
     )
 
@@ -244,6 +245,7 @@ def _status(body: Mapping[str, Any]) -> GroupStatus:
     return GroupStatus(**known)._replace(
         query=EventQuery.from_json(body["query"]),
         after=tuple(body["after"]),
+        workers=tuple(body["workers"]),
         created_at=datetime.fromisoformat(body["created_at"]),
     )
 

@@ -127,7 +127,8 @@ class GroupStatus(NamedTuple):
     `buffered` wait to be delivered (never more than `buffer`), `returned` to be delivered again,
     `in_flight` are with members (`members`: how many each has), `parked` wait for an operator,
     `held` for one of these, or for a projection that has parked their stream. `lag_events` are
-    events of the log that it has not looked at yet, `lag_seconds` the age of the oldest.
+    events of the log that it has not looked at yet, `lag_seconds` the age of the oldest. `workers`
+    run it as their reactor now: nobody else removes or changes it.
     """
 
     name: str
@@ -148,6 +149,7 @@ class GroupStatus(NamedTuple):
     parked: int
     held: int
     members: dict[str, int]
+    workers: tuple[str, ...]
     created_at: datetime
 
 

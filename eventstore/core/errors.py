@@ -254,9 +254,9 @@ class ProjectionRefused(EventStoreError):
 
 
 class ConsumerRefused(EventStoreError):
-    """A consumer group is there already, with another ordering; nothing was changed.
+    """A consumer group is there with another ordering, or workers run it; nothing was changed.
 
-    Give the new one another name, or delete the old one with all that it has not delivered yet.
+    The text says what stands in the way, and what to do about it.
     """
 
 

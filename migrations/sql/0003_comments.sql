@@ -11,6 +11,11 @@ COMMENT ON COLUMN eventstore.consumer_groups.checkpoint IS 'Every event up to th
 COMMENT ON COLUMN eventstore.consumer_groups.epoch IS 'The log''s epoch that the checkpoint is of';
 COMMENT ON COLUMN eventstore.consumer_groups.created_at IS 'When it was made';
 
+COMMENT ON TABLE eventstore.consumer_workers IS 'Workers that run a consumer group as their reactor';
+COMMENT ON COLUMN eventstore.consumer_workers.consumer_group IS 'The group';
+COMMENT ON COLUMN eventstore.consumer_workers.member IS 'The worker';
+COMMENT ON COLUMN eventstore.consumer_workers.seen_until IS 'Until when it counts, unless it is heard of again';
+
 COMMENT ON TABLE eventstore.deliveries IS 'Events that consumer groups have taken from the log and not settled yet';
 COMMENT ON COLUMN eventstore.deliveries.consumer_group IS 'The group';
 COMMENT ON COLUMN eventstore.deliveries.position IS 'Position of the event';
@@ -38,11 +43,12 @@ COMMENT ON COLUMN eventstore.consumer_status.head IS 'Last position of the log';
 COMMENT ON COLUMN eventstore.consumer_status.lag_events IS 'Events that it has not looked at yet';
 COMMENT ON COLUMN eventstore.consumer_status.lag_time IS 'Age of the oldest of them';
 COMMENT ON COLUMN eventstore.consumer_status.buffered IS 'Events that wait to be delivered: never more than buffer';
-COMMENT ON COLUMN eventstore.consumer_status.returned IS 'Events that wait to be delivered again';
+COMMENT ON COLUMN eventstore.consumer_status.returned IS 'Events that wait to be delivered again, also because a lease ran out';
 COMMENT ON COLUMN eventstore.consumer_status.in_flight IS 'Events that members have now';
 COMMENT ON COLUMN eventstore.consumer_status.parked IS 'Events that wait for an operator: see the view parked';
 COMMENT ON COLUMN eventstore.consumer_status.held IS 'Events held back behind one of their stream that is parked, here or in a projection';
 COMMENT ON COLUMN eventstore.consumer_status.members IS 'How many deliveries each member has now';
+COMMENT ON COLUMN eventstore.consumer_status.workers IS 'Workers that run it as their reactor now: nobody else removes or changes it';
 COMMENT ON COLUMN eventstore.consumer_status.query IS 'Which events it is given';
 COMMENT ON COLUMN eventstore.consumer_status.created_at IS 'When it was made';
 
@@ -59,7 +65,7 @@ COMMENT ON COLUMN eventstore.parked.parked_at IS 'Since when';
 COMMENT ON COLUMN eventstore.parked.holds_stream IS 'Whether later events of its stream wait for it';
 COMMENT ON COLUMN eventstore.parked.held IS 'How many of them have come so far';
 
-COMMENT ON FUNCTION eventstore.consumer_create_v1 IS 'Make or change a consumer group: SELECT eventstore.consumer_create_v1(''emails'', ''{"any_of": [{"types": ["OrderPlaced"]}]}'')';
+COMMENT ON FUNCTION eventstore.consumer_create_v1 IS 'Part of create_consumer, for stores and workers: makes or changes a consumer group';
 COMMENT ON FUNCTION eventstore.delete_consumer IS 'Remove a consumer group: SELECT eventstore.delete_consumer(''emails'')';
 COMMENT ON FUNCTION eventstore.consumer_lock_v1 IS 'Part of all that changes deliveries: one at a time for each group';
 COMMENT ON FUNCTION eventstore.consumer_reach_v1 IS 'Part of consumer_receive_v1: up to which position events may be taken';
@@ -72,6 +78,13 @@ COMMENT ON FUNCTION eventstore.consumer_receive_v1 IS 'For members: lease the ne
 COMMENT ON FUNCTION eventstore.consumer_ack_v1 IS 'For members: deliveries are done';
 COMMENT ON FUNCTION eventstore.consumer_nack_v1 IS 'For members: deliveries are not done';
 COMMENT ON FUNCTION eventstore.consumer_renew_v1 IS 'For members: deliveries take longer';
+COMMENT ON FUNCTION eventstore.consumer_seen_v1 IS 'Part of consumer_create_v1 and consumer_beat_v1: a worker is heard of';
+COMMENT ON FUNCTION eventstore.consumer_unrun_v1 IS 'Part of consumer_create_v1 and delete_consumer: refuses what workers stand in the way of';
+COMMENT ON FUNCTION eventstore.consumer_beat_v1 IS 'For workers: a heartbeat for a group';
+COMMENT ON FUNCTION eventstore.consumer_leave_v1 IS 'For workers: a group is not run any more';
+COMMENT ON FUNCTION eventstore.consumer_leases_v1 IS 'Part of ack and nack: reads the ids of deliveries';
+COMMENT ON FUNCTION eventstore.consumer_lost_v1 IS 'Part of ack and nack: tells of deliveries that are somebody else''s by now';
+COMMENT ON FUNCTION eventstore.create_consumer IS 'Make or change a consumer group: SELECT eventstore.create_consumer(''emails'', types => ''{OrderPlaced}'', after => ''{customers}'')';
 COMMENT ON FUNCTION eventstore.receive IS 'The next deliveries of a group: SELECT * FROM eventstore.receive(''emails'', 10)';
 COMMENT ON FUNCTION eventstore.ack IS 'Deliveries are done: SELECT eventstore.ack(''emails'', ''17-1795478549149026'')';
 COMMENT ON FUNCTION eventstore.nack IS 'A delivery is not done: SELECT eventstore.nack(''emails'', ''17-1795478549149026'', ''park'', ''no such address'')';

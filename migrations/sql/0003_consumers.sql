@@ -15,6 +15,15 @@ CREATE TABLE eventstore.consumer_groups (
     created_at      timestamptz      NOT NULL DEFAULT now()
 );
 
+-- Workers that run a group as their reactor: while one of them is heard of, nobody else removes or
+-- changes the group.
+CREATE TABLE eventstore.consumer_workers (
+    consumer_group text COLLATE "C" NOT NULL,
+    member         text COLLATE "C" NOT NULL,
+    seen_until     timestamptz      NOT NULL,
+    PRIMARY KEY (consumer_group, member)
+);
+
 -- Only what is taken from the log and not settled. No foreign key: it would look the group up for
 -- each event, and every change is made under the lock of the group's row anyway.
 -- A stream is blocked by its rows that `holds`, and by those that are held: only the first of them

@@ -20,6 +20,9 @@ SELECT g.consumer_group,
        d.parked,
        d.held,
        d.members,
+       ARRAY(SELECT w.member FROM eventstore.consumer_workers AS w
+              WHERE w.consumer_group = g.consumer_group AND w.seen_until >= clock_timestamp()
+              ORDER BY w.member) AS workers,
        g.query,
        g.created_at
   FROM eventstore.consumer_groups AS g
@@ -31,8 +34,13 @@ SELECT g.consumer_group,
                coalesce(sum(c.count) FILTER (WHERE c.state = 'parked'), 0)::bigint   AS parked,
                coalesce(sum(c.count) FILTER (WHERE c.state = 'held'), 0)::bigint     AS held,
                coalesce(jsonb_object_agg(c.member, c.count) FILTER (WHERE c.state = 'leased'), '{}') AS members
-          FROM (SELECT d.state, CASE WHEN d.state = 'leased' THEN coalesce(d.member, '') END AS member, count(*) AS count
-                  FROM eventstore.deliveries AS d WHERE d.consumer_group = g.consumer_group
+          FROM (SELECT l.state, CASE WHEN l.state = 'leased' THEN coalesce(d.member, '') END AS member, count(*) AS count
+                  FROM eventstore.deliveries AS d
+                 -- What a member did not settle in time is to be delivered again: nobody has it.
+                 CROSS JOIN LATERAL (
+                        SELECT CASE WHEN d.state = 'leased' AND d.available_at <= clock_timestamp() THEN 'returned'
+                                    ELSE d.state END AS state) AS l
+                 WHERE d.consumer_group = g.consumer_group
                  GROUP BY 1, 2) AS c) AS d;
 
 CREATE VIEW eventstore.parked AS

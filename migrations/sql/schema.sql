@@ -34,13 +34,19 @@ COMMENT ON SCHEMA eventstore IS 'An event store: one append-only log. Start with
 --
 
 CREATE FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) RETURNS integer
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    SELECT a.settled
-      FROM eventstore.consumer_ack_v1($1, ARRAY(SELECT split_part(d, '-', 1)::bigint FROM unnest($2) AS d),
-                                      ARRAY(SELECT split_part(d, '-', 2)::bigint FROM unnest($2) AS d)) AS a
-$_$;
+DECLARE
+    _settled integer;
+    _lost    text[];
+BEGIN
+    SELECT a.settled, a.lost INTO STRICT _settled, _lost
+      FROM eventstore.consumer_leases_v1($2) AS l
+     CROSS JOIN LATERAL eventstore.consumer_ack_v1($1, l.positions, l.leases) AS a;
+    PERFORM eventstore.consumer_lost_v1($1, _lost);
+    RETURN _settled;
+END $_$;
 
 ALTER FUNCTION eventstore.ack(consumer_group text, VARIADIC deliveries text[]) OWNER TO eventstore_owner;
 
@@ -562,10 +568,43 @@ ALTER FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _lea
 COMMENT ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) IS 'For members: deliveries are done';
 
 --
--- Name: consumer_create_v1(text, jsonb, bigint, text, integer, double precision, integer, double precision, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+-- Name: consumer_beat_v1(text, text, bigint[], bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
-CREATE FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb DEFAULT '{"any_of": [{}]}'::jsonb, _start bigint DEFAULT 0, _ordering text DEFAULT 'stream'::text, _buffer integer DEFAULT 200, _lease double precision DEFAULT 30, _retries integer DEFAULT 5, _backoff double precision DEFAULT 1, _after text[] DEFAULT '{}'::text[]) RETURNS boolean
+CREATE FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) RETURNS TABLE(settled integer, lost text[], undone_after bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of eventstore.consumer_groups := eventstore.consumer_lock_v1(_group);
+BEGIN
+    PERFORM eventstore.consumer_seen_v1(_group, _member, _of.lease_seconds);
+    RETURN QUERY
+    SELECT r.settled, r.lost,
+           least(_of.checkpoint,
+                 (SELECT d.position FROM eventstore.deliveries AS d
+                   WHERE d.consumer_group = _group AND d.state IN ('waiting', 'returned') AND d.first
+                   ORDER BY d.position LIMIT 1) - 1,
+                 (SELECT min(d.position) FROM eventstore.deliveries AS d
+                   WHERE d.consumer_group = _group AND d.state = 'leased') - 1)
+      FROM eventstore.consumer_renew_v1(_group, _positions, _leases) AS r;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) IS 'For workers: a heartbeat for a group';
+
+--
+-- Name: consumer_create_v1(text, jsonb, bigint, text, integer, double precision, integer, double precision, text[], text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb DEFAULT '{"any_of": [{}]}'::jsonb, _start bigint DEFAULT 0, _ordering text DEFAULT 'stream'::text, _buffer integer DEFAULT 200, _lease double precision DEFAULT 30, _retries integer DEFAULT 5, _backoff double precision DEFAULT 1, _after text[] DEFAULT '{}'::text[], _member text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '5s'
@@ -584,11 +623,13 @@ BEGIN
         WHEN _fault IS NOT NULL THEN 'query: ' || _fault
         WHEN _of.consumer_group IS NULL AND _start NOT BETWEEN 0 AND _head
             THEN format('start is a position of the log, 0 to its head %s: %s', _head, _start)
-        ELSE (SELECT format('after: there is no projection %L', p) FROM unnest(_after) AS p
+        ELSE (SELECT format('after: there is no projection %L; there are %s; one is known once its worker has started', p,
+                            coalesce((SELECT string_agg(DISTINCT v.projection, ', ') FROM eventstore.projection_versions AS v), 'none'))
+                FROM unnest(_after) AS p
                WHERE NOT EXISTS (SELECT FROM eventstore.projection_versions AS v WHERE v.projection = p) LIMIT 1) END;
     IF _fault IS NOT NULL THEN
-        RAISE EXCEPTION 'consumer group "%": %', _group, _fault
-            USING ERRCODE = 'ST004', DETAIL = jsonb_build_object('problem', _fault);
+        _fault := format('consumer group "%s": %s', _group, _fault);
+        RAISE EXCEPTION '%', _fault USING ERRCODE = 'ST004', DETAIL = jsonb_build_object('problem', _fault);
     END IF;
     IF _of.consumer_group IS NULL THEN
         INSERT INTO eventstore.consumer_groups AS g (consumer_group, query, ordering, buffer, lease_seconds,
@@ -596,6 +637,9 @@ BEGIN
         VALUES (_group, _query, _ordering, _buffer, _lease, _retries, _backoff, _after, coalesce(_start, _head), _epoch)
         ON CONFLICT (consumer_group) DO NOTHING;
         IF FOUND THEN
+            IF _member IS NOT NULL THEN
+                PERFORM eventstore.consumer_seen_v1(_group, _member, _lease);
+            END IF;
             RETURN true;
         END IF;
         -- Somebody else made it in this very moment.
@@ -609,20 +653,26 @@ BEGIN
     IF (_of.query, _of.buffer, _of.lease_seconds, _of.retries, _of.backoff_seconds, _of.after)
        IS DISTINCT FROM (_query, _buffer, _lease, _retries, _backoff, _after)
     THEN
+        IF _member IS NULL THEN
+            PERFORM eventstore.consumer_unrun_v1(_group);
+        END IF;
         UPDATE eventstore.consumer_groups AS g
            SET query = _query, buffer = _buffer, lease_seconds = _lease, retries = _retries, backoff_seconds = _backoff, after = _after
          WHERE g.consumer_group = _group;
     END IF;
+    IF _member IS NOT NULL THEN
+        PERFORM eventstore.consumer_seen_v1(_group, _member, _lease);
+    END IF;
     RETURN false;
 END $$;
 
-ALTER FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) OWNER TO eventstore_owner;
+ALTER FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) OWNER TO eventstore_owner;
 
 --
--- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) IS 'Make or change a consumer group: SELECT eventstore.consumer_create_v1(''emails'', ''{"any_of": [{"types": ["OrderPlaced"]}]}'')';
+COMMENT ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) IS 'Part of create_consumer, for stores and workers: makes or changes a consumer group';
 
 SET default_tablespace = '';
 
@@ -784,6 +834,53 @@ ALTER FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reac
 COMMENT ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) IS 'Part of consumer_receive_v1: fills the buffer from the log';
 
 --
+-- Name: consumer_leases_v1(text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    _fault text := (
+        SELECT format('a delivery''s id is as receive() gives it, like 17-1795478549149026: %L', d)
+          FROM unnest(_deliveries) AS d WHERE (d ~ '^[1-9][0-9]{0,17}-[1-9][0-9]{0,17}$') IS NOT TRUE LIMIT 1);
+BEGIN
+    IF _fault IS NOT NULL THEN
+        RAISE EXCEPTION '%', _fault USING ERRCODE = 'ST004', DETAIL = jsonb_build_object('problem', _fault);
+    END IF;
+    positions := ARRAY(SELECT split_part(d, '-', 1)::bigint FROM unnest(_deliveries) AS d);
+    leases := ARRAY(SELECT split_part(d, '-', 2)::bigint FROM unnest(_deliveries) AS d);
+END $_$;
+
+ALTER FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) IS 'Part of ack and nack: reads the ids of deliveries';
+
+--
+-- Name: consumer_leave_v1(text, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_leave_v1(_group text, _member text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    DELETE FROM eventstore.consumer_workers AS w WHERE w.consumer_group = _group AND w.member = _member
+$$;
+
+ALTER FUNCTION eventstore.consumer_leave_v1(_group text, _member text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_leave_v1(_group text, _member text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_leave_v1(_group text, _member text) IS 'For workers: a group is not run any more';
+
+--
 -- Name: consumer_lock_v1(text, boolean); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -806,7 +903,9 @@ BEGIN
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.consumer_status';
     END IF;
     SELECT l.epoch INTO STRICT _epoch FROM eventstore.log AS l;
-    IF _of.epoch <> _epoch THEN
+    IF _of.epoch <> _epoch AND NOT _lock THEN
+        RETURN eventstore.consumer_lock_v1(_group);  -- an epoch may have begun between these two looks
+    ELSIF _of.epoch <> _epoch THEN
         RAISE EXCEPTION 'consumer group "%" is at position % of epoch %, but the log is of epoch %',
                 _group, _of.checkpoint, _of.epoch, _epoch
             USING ERRCODE = 'ST012',
@@ -827,6 +926,41 @@ ALTER FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean) OWNER TO 
 COMMENT ON FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean) IS 'Part of all that changes deliveries: one at a time for each group';
 
 --
+-- Name: consumer_lost_v1(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _id    text;
+    _state text;
+    _who   text;
+BEGIN
+    FOR _id, _state, _who IN
+        SELECT l.id, d.state, d.member
+          FROM unnest(_lost) AS l(id)
+          LEFT JOIN eventstore.deliveries AS d ON d.consumer_group = _group AND d.position = split_part(l.id, '-', 1)::bigint
+         ORDER BY split_part(l.id, '-', 1)::bigint
+    LOOP
+        RAISE NOTICE 'nothing is done about delivery %, which is not yours: %', _id, CASE
+            WHEN _state IS NULL THEN 'its event is settled, or was not delivered yet'
+            WHEN _state = 'parked' THEN 'its event is parked'
+            WHEN _state = 'leased' THEN format('its lease ran out, and %s has received the event', coalesce(_who, 'somebody'))
+            ELSE 'its lease ran out or it was given back, and the event waits to be delivered' END;
+    END LOOP;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_lost_v1(_group text, _lost text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) IS 'Part of ack and nack: tells of deliveries that are somebody else''s by now';
+
+--
 -- Name: consumer_nack_v1(text, bigint[], bigint[], text, double precision, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -844,7 +978,8 @@ DECLARE
     _tired  bigint[];  -- of them, those that are parked
 BEGIN
     IF _action NOT IN ('retry', 'park', 'park_event', 'park_stream', 'skip', 'release') OR _delay NOT BETWEEN 0 AND 86400 THEN
-        RAISE EXCEPTION 'nack: unknown action or delay: %, %', _action, _delay USING ERRCODE = 'ST004',
+        RAISE EXCEPTION 'nack: unknown action or delay: %, %; an action is retry, park, park_event, park_stream, skip or release; a delay is 0 to 86400 seconds',
+                _action, _delay USING ERRCODE = 'ST004',
             DETAIL = '{"problem": "an action is retry, park, park_event, park_stream, skip or release; a delay is 0 to 86400 seconds"}';
     END IF;
     IF _action = 'skip' THEN
@@ -1134,6 +1269,28 @@ ALTER FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _po
 COMMENT ON FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]) IS 'Part of consumer_receive_v1: what was held is delivered';
 
 --
+-- Name: consumer_seen_v1(text, text, double precision); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_seen_v1(_group text, _member text, _lease double precision) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    DELETE FROM eventstore.consumer_workers AS w WHERE w.consumer_group = _group AND w.seen_until < clock_timestamp();
+    INSERT INTO eventstore.consumer_workers AS w (consumer_group, member, seen_until)
+    VALUES (_group, _member, clock_timestamp() + make_interval(secs => _lease))
+    ON CONFLICT (consumer_group, member) DO UPDATE SET seen_until = excluded.seen_until;
+$$;
+
+ALTER FUNCTION eventstore.consumer_seen_v1(_group text, _member text, _lease double precision) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_seen_v1(_group text, _member text, _lease double precision); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_seen_v1(_group text, _member text, _lease double precision) IS 'Part of consumer_create_v1 and consumer_beat_v1: a worker is heard of';
+
+--
 -- Name: consumer_unblock_v1(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1188,6 +1345,75 @@ ALTER FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) OWNER T
 COMMENT ON FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) IS 'Part of consumer_receive_v1: what is not held back any more';
 
 --
+-- Name: consumer_unrun_v1(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.consumer_unrun_v1(_group text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _workers text[] := ARRAY(SELECT w.member FROM eventstore.consumer_workers AS w
+                              WHERE w.consumer_group = _group AND w.seen_until >= clock_timestamp() ORDER BY 1);
+BEGIN
+    IF _workers <> '{}' THEN
+        RAISE EXCEPTION 'consumer group "%" is run by % worker%: end % first',
+                _group, cardinality(_workers), left('s', cardinality(_workers) - 1),
+                CASE cardinality(_workers) WHEN 1 THEN 'it' ELSE 'them' END
+            USING ERRCODE = 'ST011',
+                  HINT = array_to_string(_workers, ', ') || '; one that was killed is forgotten within seconds';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.consumer_unrun_v1(_group text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION consumer_unrun_v1(_group text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.consumer_unrun_v1(_group text) IS 'Part of consumer_create_v1 and delete_consumer: refuses what workers stand in the way of';
+
+--
+-- Name: create_consumer(text, text[], text[], text[], text[], text[], text, integer, double precision, integer, double precision, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.create_consumer(consumer_group text, types text[] DEFAULT NULL::text[], categories text[] DEFAULT NULL::text[], streams text[] DEFAULT NULL::text[], tags text[] DEFAULT NULL::text[], after text[] DEFAULT NULL::text[], ordering text DEFAULT NULL::text, buffer integer DEFAULT NULL::integer, lease_seconds double precision DEFAULT NULL::double precision, retries integer DEFAULT NULL::integer, backoff_seconds double precision DEFAULT NULL::double precision, start_after bigint DEFAULT 0) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    _of    eventstore.consumer_groups;
+    _query jsonb := jsonb_strip_nulls(jsonb_build_object(
+        'types', to_jsonb(nullif(create_consumer.types, '{}')),
+        'categories', to_jsonb(nullif(create_consumer.categories, '{}')),
+        'streams', to_jsonb(nullif(create_consumer.streams, '{}')),
+        'tags', to_jsonb(nullif(create_consumer.tags, '{}'))));
+BEGIN
+    SELECT * INTO _of FROM eventstore.consumer_groups AS g WHERE g.consumer_group = create_consumer.consumer_group;
+    RETURN eventstore.consumer_create_v1(
+        create_consumer.consumer_group,
+        CASE WHEN num_nonnulls(create_consumer.types, create_consumer.categories, create_consumer.streams,
+                               create_consumer.tags) = 0 AND _of.query IS NOT NULL THEN _of.query
+             ELSE jsonb_build_object('any_of', jsonb_build_array(_query)) END,
+        create_consumer.start_after,
+        coalesce(create_consumer.ordering, _of.ordering, 'stream'),
+        coalesce(create_consumer.buffer, _of.buffer, 200),
+        coalesce(create_consumer.lease_seconds, _of.lease_seconds, 30),
+        coalesce(create_consumer.retries, _of.retries, 5),
+        coalesce(create_consumer.backoff_seconds, _of.backoff_seconds, 1),
+        coalesce(create_consumer.after, _of.after, '{}'));
+END $$;
+
+ALTER FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) IS 'Make or change a consumer group: SELECT eventstore.create_consumer(''emails'', types => ''{OrderPlaced}'', after => ''{customers}'')';
+
+--
 -- Name: delete_consumer(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1201,7 +1427,9 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    PERFORM eventstore.consumer_unrun_v1($1);
     DELETE FROM eventstore.deliveries AS d WHERE d.consumer_group = $1;
+    DELETE FROM eventstore.consumer_workers AS w WHERE w.consumer_group = $1;
     RETURN true;
 END $_$;
 
@@ -1684,13 +1912,19 @@ COMMENT ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before 
 --
 
 CREATE FUNCTION eventstore.nack(consumer_group text, delivery text, action text DEFAULT 'retry'::text, reason text DEFAULT NULL::text, delay double precision DEFAULT NULL::double precision) RETURNS boolean
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    SELECT n.settled = 1
-      FROM eventstore.consumer_nack_v1($1, ARRAY[split_part($2, '-', 1)::bigint], ARRAY[split_part($2, '-', 2)::bigint],
-                                       $3, $5, $4) AS n
-$_$;
+DECLARE
+    _settled integer;
+    _lost    text[];
+BEGIN
+    SELECT n.settled, n.lost INTO STRICT _settled, _lost
+      FROM eventstore.consumer_leases_v1(ARRAY[$2]) AS l
+     CROSS JOIN LATERAL eventstore.consumer_nack_v1($1, l.positions, l.leases, $3, $5, $4) AS n;
+    PERFORM eventstore.consumer_lost_v1($1, _lost);
+    RETURN _settled = 1;
+END $_$;
 
 ALTER FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) OWNER TO eventstore_owner;
 
@@ -3050,6 +3284,42 @@ COMMENT ON COLUMN eventstore.categories.events IS 'How many events';
 COMMENT ON COLUMN eventstore.categories.last_position IS 'Position of the last one';
 
 --
+-- Name: consumer_workers; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE TABLE eventstore.consumer_workers (
+    consumer_group text NOT NULL COLLATE pg_catalog."C",
+    member text NOT NULL COLLATE pg_catalog."C",
+    seen_until timestamp with time zone NOT NULL
+);
+
+ALTER TABLE eventstore.consumer_workers OWNER TO eventstore_owner;
+
+--
+-- Name: TABLE consumer_workers; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON TABLE eventstore.consumer_workers IS 'Workers that run a consumer group as their reactor';
+
+--
+-- Name: COLUMN consumer_workers.consumer_group; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_workers.consumer_group IS 'The group';
+
+--
+-- Name: COLUMN consumer_workers.member; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_workers.member IS 'The worker';
+
+--
+-- Name: COLUMN consumer_workers.seen_until; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_workers.seen_until IS 'Until when it counts, unless it is heard of again';
+
+--
 -- Name: deliveries; Type: TABLE; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -3177,6 +3447,10 @@ CREATE VIEW eventstore.consumer_status AS
     d.parked,
     d.held,
     d.members,
+    ARRAY( SELECT w.member
+           FROM eventstore.consumer_workers w
+          WHERE ((w.consumer_group = g.consumer_group) AND (w.seen_until >= clock_timestamp()))
+          ORDER BY w.member) AS workers,
     g.query,
     g.created_at
    FROM ((eventstore.consumer_groups g
@@ -3188,17 +3462,22 @@ CREATE VIEW eventstore.consumer_status AS
             (COALESCE(sum(c.count) FILTER (WHERE (c.state = 'parked'::text)), (0)::numeric))::bigint AS parked,
             (COALESCE(sum(c.count) FILTER (WHERE (c.state = 'held'::text)), (0)::numeric))::bigint AS held,
             COALESCE(jsonb_object_agg(c.member, c.count) FILTER (WHERE (c.state = 'leased'::text)), '{}'::jsonb) AS members
-           FROM ( SELECT d_1.state,
+           FROM ( SELECT l.state,
                         CASE
-                            WHEN (d_1.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
+                            WHEN (l.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
                             ELSE NULL::text
                         END AS member,
                     count(*) AS count
-                   FROM eventstore.deliveries d_1
+                   FROM (eventstore.deliveries d_1
+                     CROSS JOIN LATERAL ( SELECT
+                                CASE
+                                    WHEN ((d_1.state = 'leased'::text) AND (d_1.available_at <= clock_timestamp())) THEN 'returned'::text
+                                    ELSE d_1.state
+                                END AS state) l)
                   WHERE (d_1.consumer_group = g.consumer_group)
-                  GROUP BY d_1.state,
+                  GROUP BY l.state,
                         CASE
-                            WHEN (d_1.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
+                            WHEN (l.state = 'leased'::text) THEN COALESCE(d_1.member, ''::text)
                             ELSE NULL::text
                         END) c) d);
 
@@ -3286,7 +3565,7 @@ COMMENT ON COLUMN eventstore.consumer_status.buffered IS 'Events that wait to be
 -- Name: COLUMN consumer_status.returned; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON COLUMN eventstore.consumer_status.returned IS 'Events that wait to be delivered again';
+COMMENT ON COLUMN eventstore.consumer_status.returned IS 'Events that wait to be delivered again, also because a lease ran out';
 
 --
 -- Name: COLUMN consumer_status.in_flight; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -3311,6 +3590,12 @@ COMMENT ON COLUMN eventstore.consumer_status.held IS 'Events held back behind on
 --
 
 COMMENT ON COLUMN eventstore.consumer_status.members IS 'How many deliveries each member has now';
+
+--
+-- Name: COLUMN consumer_status.workers; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON COLUMN eventstore.consumer_status.workers IS 'Workers that run it as their reactor now: nobody else removes or changes it';
 
 --
 -- Name: COLUMN consumer_status.query; Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
@@ -4230,6 +4515,13 @@ ALTER TABLE ONLY eventstore.consumer_groups
     ADD CONSTRAINT consumer_groups_pkey PRIMARY KEY (consumer_group);
 
 --
+-- Name: consumer_workers consumer_workers_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
+--
+
+ALTER TABLE ONLY eventstore.consumer_workers
+    ADD CONSTRAINT consumer_workers_pkey PRIMARY KEY (consumer_group, member);
+
+--
 -- Name: deliveries deliveries_pkey; Type: CONSTRAINT; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -4495,12 +4787,20 @@ GRANT ALL ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[
 GRANT ALL ON FUNCTION eventstore.consumer_ack_v1(_group text, _positions bigint[], _leases bigint[]) TO eventstore_worker;
 
 --
--- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
-REVOKE ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) TO eventstore_writer;
-GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[]) TO eventstore_worker;
+REVOKE ALL ON FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_beat_v1(_group text, _member text, _positions bigint[], _leases bigint[]) TO eventstore_worker;
+
+--
+-- Name: FUNCTION consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_create_v1(_group text, _query jsonb, _start bigint, _ordering text, _buffer integer, _lease double precision, _retries integer, _backoff double precision, _after text[], _member text) TO eventstore_worker;
 
 --
 -- Name: TABLE consumer_groups; Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -4517,10 +4817,34 @@ GRANT SELECT ON TABLE eventstore.consumer_groups TO eventstore_worker;
 REVOKE ALL ON FUNCTION eventstore.consumer_fill_v1(_of eventstore.consumer_groups, _reach bigint, _room integer) FROM PUBLIC;
 
 --
+-- Name: FUNCTION consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_leases_v1(_deliveries text[], OUT positions bigint[], OUT leases bigint[]) TO eventstore_worker;
+
+--
+-- Name: FUNCTION consumer_leave_v1(_group text, _member text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_leave_v1(_group text, _member text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_leave_v1(_group text, _member text) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_leave_v1(_group text, _member text) TO eventstore_worker;
+
+--
 -- Name: FUNCTION consumer_lock_v1(_group text, _lock boolean); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
 REVOKE ALL ON FUNCTION eventstore.consumer_lock_v1(_group text, _lock boolean) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_lost_v1(_group text, _lost text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.consumer_lost_v1(_group text, _lost text[]) TO eventstore_worker;
 
 --
 -- Name: FUNCTION consumer_nack_v1(_group text, _positions bigint[], _leases bigint[], _action text, _delay double precision, _reason text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -4565,6 +4889,12 @@ GRANT ALL ON FUNCTION eventstore.consumer_renew_v1(_group text, _positions bigin
 REVOKE ALL ON FUNCTION eventstore.consumer_return_v1(_of eventstore.consumer_groups, _positions bigint[]) FROM PUBLIC;
 
 --
+-- Name: FUNCTION consumer_seen_v1(_group text, _member text, _lease double precision); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_seen_v1(_group text, _member text, _lease double precision) FROM PUBLIC;
+
+--
 -- Name: FUNCTION consumer_unblock_v1(_group text, _streams text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -4575,6 +4905,20 @@ REVOKE ALL ON FUNCTION eventstore.consumer_unblock_v1(_group text, _streams text
 --
 
 REVOKE ALL ON FUNCTION eventstore.consumer_unheld_v1(_group text, _after text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION consumer_unrun_v1(_group text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.consumer_unrun_v1(_group text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) TO eventstore_writer;
+GRANT ALL ON FUNCTION eventstore.create_consumer(consumer_group text, types text[], categories text[], streams text[], tags text[], after text[], ordering text, buffer integer, lease_seconds double precision, retries integer, backoff_seconds double precision, start_after bigint) TO eventstore_worker;
 
 --
 -- Name: FUNCTION delete_consumer(consumer_group text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -4935,6 +5279,14 @@ GRANT SELECT ON TABLE eventstore.alembic_version TO eventstore_worker;
 GRANT SELECT ON TABLE eventstore.categories TO eventstore_writer;
 GRANT SELECT ON TABLE eventstore.categories TO eventstore_reader;
 GRANT SELECT ON TABLE eventstore.categories TO eventstore_worker;
+
+--
+-- Name: TABLE consumer_workers; Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+GRANT SELECT ON TABLE eventstore.consumer_workers TO eventstore_writer;
+GRANT SELECT ON TABLE eventstore.consumer_workers TO eventstore_reader;
+GRANT SELECT ON TABLE eventstore.consumer_workers TO eventstore_worker;
 
 --
 -- Name: TABLE deliveries; Type: ACL; Schema: eventstore; Owner: eventstore_owner

@@ -10,6 +10,8 @@ depends_on = None
 
 def upgrade() -> None:
     run_file("0003_consumers.sql")
+    run_file("functions/consumer_seen_v1.sql")
+    run_file("functions/consumer_unrun_v1.sql")
     run_file("functions/consumer_create_v1.sql")
     run_file("functions/delete_consumer.sql")
     run_file("functions/consumer_lock_v1.sql")
@@ -23,7 +25,12 @@ def upgrade() -> None:
     run_file("functions/consumer_ack_v1.sql")
     run_file("functions/consumer_nack_v1.sql")
     run_file("functions/consumer_renew_v1.sql")
+    run_file("functions/consumer_beat_v1.sql")
+    run_file("functions/consumer_leave_v1.sql")
     run_file("functions/receive.sql")
+    run_file("functions/create_consumer.sql")
+    run_file("functions/consumer_leases_v1.sql")
+    run_file("functions/consumer_lost_v1.sql")
     run_file("functions/ack.sql")
     run_file("functions/nack.sql")
     run_file("functions/replay_parked.sql")

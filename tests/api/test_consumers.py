@@ -19,10 +19,11 @@ pytestmark = pytest.mark.one_postgres
 
 GROUP = "/consumers/emails"
 JSON = {"content-type": "application/json"}
+REGISTER = "SELECT eventstore.projection_register_v1(%s, 1, '{}', '{t}', 'f', 1)"
 SETTLE = b'{"deliveries": ["1-1"], %s}'
 
 
-async def test_a_group_is_made_shown_changed_and_deleted(http: httpx.AsyncClient) -> None:
+async def test_a_group_is_made_shown_changed_and_deleted(http: httpx.AsyncClient, sql: Any) -> None:
     body = {"query": {"any_of": [{"types": ["OrderPlaced"]}]}, "buffer": 7}
     made = await http.put(GROUP, json=body)
     assert made.status_code == 201
@@ -48,6 +49,7 @@ async def test_a_group_is_made_shown_changed_and_deleted(http: httpx.AsyncClient
         "parked": 0,
         "held": 0,
         "members": {},
+        "workers": [],
     }
     again = await http.put(GROUP, json={**body, "retries": 0})
     assert (again.status_code, again.json()["created"]) == (200, False)
@@ -56,7 +58,12 @@ async def test_a_group_is_made_shown_changed_and_deleted(http: httpx.AsyncClient
     assert (other.status_code, other.json()["query"]) == (200, {"any_of": [{}]})
     refused = await http.put(GROUP, json={"ordering": "none"})
     problem(refused, 409, "consumer-refused", "another name")
-    assert len((await http.get("/consumers")).json()["consumers"]) == 1
+    [one] = (await http.get("/consumers")).json()["consumers"]
+    sql.execute("SELECT eventstore.consumer_beat_v1('emails', 'me', '{}', '{}')")
+    assert (await http.get("/consumers")).json()["consumers"] == [{**one, "workers": ["me"]}]
+    problem(await http.delete(GROUP), 409, "consumer-refused", "1 worker")
+    problem(await http.put(GROUP, json={"retries": 1}), 409, "consumer-refused", "1 worker")
+    sql.execute("SELECT eventstore.consumer_leave_v1('emails', 'me')")
     gone = await http.delete(GROUP)
     assert (gone.status_code, gone.content) == (204, b"")
     problem(await http.delete(GROUP), 404, "not-found", "no consumer group")
@@ -155,6 +162,14 @@ def test_a_client_that_goes_while_it_waits_takes_no_delivery_with_it(dsn: str) -
         (
             "POST",
             "/nack",
+            SETTLE % b'"action": "x"',
+            422,
+            "invalid-request",
+            "retry, park, park_event, park_stream, skip, release: 'x'",
+        ),
+        (
+            "POST",
+            "/nack",
             SETTLE % b'"delay": -1',
             422,
             "invalid-request",
@@ -194,7 +209,8 @@ async def test_requests_that_do_not_fit_are_refused(
 
 async def test_what_is_not_understood_is_refused(http: httpx.AsyncClient) -> None:
     problem(await http.put("/consumers/No", json={}), 422, "invalid-request", "a-z")
-    problem(await http.put(GROUP, content=b"{}"), 415, "unsupported-media-type")
+    other = await http.put(GROUP, content=b"{}", headers={"content-type": "a/b"})
+    problem(other, 415, "unsupported-media-type")
     problem(await http.put(GROUP, json={}, headers={"accept": "text/html"}), 406, "not-acceptable")
     await http.put(GROUP, json={})
     for path in ("receive", "parked/replay"):
@@ -205,6 +221,24 @@ async def test_what_is_not_understood_is_refused(http: httpx.AsyncClient) -> Non
     answer = await http.request("PATCH", GROUP)
     problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "DELETE, GET, PUT"
+
+
+async def test_a_group_of_which_nothing_is_said_has_the_defaults(http: httpx.AsyncClient) -> None:
+    made = await http.put(GROUP)
+    assert (made.status_code, made.json()["buffer"]) == (201, 200)
+    assert (await http.put(GROUP, headers=JSON)).json() == {**made.json(), "created": False}
+
+
+async def test_a_projection_that_is_not_known_is_told_with_those_that_are(
+    http: httpx.AsyncClient, sql: Any
+) -> None:
+    unknown = {"after": ["missing"]}
+    told = """consumer group "emails": after: there is no projection 'missing'; there are """
+    for known in ("none", "customers", "customers, orders"):
+        refused = await http.put(GROUP, json=unknown)
+        problem(refused, 422, "invalid-request", f"{told}{known}; one is known once its worker")
+        name = "orders" if known == "customers" else "customers"
+        sql.execute(REGISTER, [name])
 
 
 async def test_a_stale_log_is_a_conflict(http: httpx.AsyncClient, sql: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from eventstore import EventData, EventStore
 from eventstore.sync import SyncEventStore
 from tests.cli.conftest import Cli
+from tests.fix_database import Psql
 from tests.fix_service import served
 
 pytestmark = pytest.mark.one_postgres
@@ -24,24 +26,60 @@ def at(request: pytest.FixtureRequest, dsn: str) -> Iterator[Cli]:
         yield Cli(EVENTSTORE_URL=f"http://{host}:{port}")
 
 
-def test_a_group_is_made_listed_shown_and_removed(at: Cli) -> None:
+def test_a_group_is_made_listed_shown_and_removed(at: Cli, sql: Psql) -> None:
     assert "make one" in at("consumers", "list").out
     made = at("consumers", "create", "emails", "--type", "A", "--type", "B", "--buffer", 7)
     assert made.out == "emails is made\n"
     at("consumers", "create", "audit", "--start", "head", "--unordered")
-    assert "as you say" in at("consumers", "create", "emails", "--type", "A", "--type", "B").out
-    assert "another ordering" in at("consumers", "create", "audit", code=1).err
+    assert "another ordering" in at("consumers", "create", "audit", "--ordered", code=1).err
     assert "head" in at("consumers", "create", "x", "--start", "tail", code=2).err
     audit, emails = at("consumers", "list", "--json").lines()
     assert (audit["name"], audit["ordering"]) == ("audit", "none")
-    assert (emails["query"], emails["buffer"]) == ({"any_of": [{"types": ["A", "B"]}]}, 200)
+    assert (emails["query"], emails["buffer"]) == ({"any_of": [{"types": ["A", "B"]}]}, 7)
     header, *rows = at("consumers", "list").out.splitlines()
     assert header.split()[:3] == ["consumer", "group", "lag"]
     assert [row.split()[0] for row in rows] == ["audit", "emails"]
     assert '"types":["A","B"]' in at("consumers", "status", "emails").out
     assert at("consumers", "delete", "emails", stdin="n\n", code=1).out
+
+    assert "none runs it" in at("consumers", "status", "emails").out
+    sql.execute("SELECT eventstore.consumer_beat_v1('emails', 'host:7:ab', '{}', '{}')")
+    assert "host:7:ab" in at("consumers", "status", "emails").out
+    header, *rows = at("consumers", "list").out.splitlines()
+    assert [line.split()[-1] for line in (header, *rows)] == ["workers", "0", "1"]
+    refused = at("consumers", "delete", "emails", "--yes", code=1).err
+    assert "1 worker: end it first (host:7:ab" in " ".join(refused.split())
+    sql.execute("SELECT eventstore.consumer_leave_v1('emails', 'host:7:ab')")
     at("consumers", "delete", "emails", "--yes")
     assert "no consumer group" in at("consumers", "status", "emails", code=1).err
+
+
+def test_what_is_not_given_stays_and_what_changes_is_told(at: Cli, sql: Psql) -> None:
+    for name in ("orders", "customers"):
+        sql.execute("SELECT eventstore.projection_register_v1(%s, 1, '{}', '{t}', 'f', 1)", [name])
+    given = ("--unordered", "--buffer", 7, "--lease", 8, "--retries", 9, "--backoff", 2.5)
+    at("consumers", "create", "emails", "--type", "A", *given, "--after", "orders")
+    [before] = at("consumers", "list", "--json").lines()
+    nothing = "emails is there: nothing changes\n"
+    assert at("consumers", "create", "emails").out == nothing
+    assert at("consumers", "create", "emails", "--buffer", 7, "--unordered").out == nothing
+    assert [before] == at("consumers", "list", "--json").lines()
+    changed = ("--tag", "x", "--retries", 0, "--after", "orders", "--after", "customers")
+    assert at("consumers", "create", "emails", *changed).out.splitlines() == [
+        "emails is changed",
+        '  query: {"any_of":[{"types":["A"]}]} -> {"any_of":[{"tags":["x"]}]}',
+        "  retries: 9 -> 0",
+        "  after: orders -> customers, orders",
+    ]
+    assert at("consumers", "create", "emails", "--lease", 9.5).out.splitlines() == [
+        "emails is changed",
+        "  lease: 8 -> 9.5",
+    ]
+    [now] = at("consumers", "list", "--json").lines()
+    kept = ("ordering", "buffer", "backoff")
+    assert [now[one] for one in kept] == [before[one] for one in kept]
+    told = at("consumers", "create", "emails", "--start", 0)
+    assert (told.out, "--start counts only" in told.err) == (nothing, True)
 
 
 def test_deliveries_are_received_settled_parked_replayed_and_dropped(
@@ -68,11 +106,13 @@ def test_deliveries_are_received_settled_parked_replayed_and_dropped(
         shown = at("consumers", command, "emails").out
         assert "order-1@0" in shown
         assert "two lines\\u001b" in shown
+        assert "attempts" in shown
     assert "--all" in at("consumers", "replay", "emails", code=2).err
     assert at("consumers", "replay", "emails", "--stream", "order-9").out.startswith("0 ")
     assert at("consumers", "replay", "emails", "--all").out.startswith("1 ")
     shown = at("consumers", "receive", "emails", "--max", 1).out
     assert "order-1@0" in shown
+    assert re.match(r"1-\d+ +attempt 1, until \d\d:\d\d:\d\dZ +1 ", shown)
     at("consumers", "nack", "emails", shown.split()[0], "--action", "park")
     assert "give --stream" in at("consumers", "drop", "emails", code=2).err
     assert at("consumers", "drop", "emails", "--position", 1).out == "1 left out\n"

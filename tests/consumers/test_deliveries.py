@@ -167,6 +167,21 @@ async def test_a_lease_that_ran_out_frees_the_event_and_the_late_ack_is_lost(
     assert await positions(connection) == [2]
 
 
+async def test_what_a_member_has_not_settled_in_time_is_not_with_it_any_more(
+    store: EventStore, connection: Pg
+) -> None:
+    await append(store, "a", "b", "c")
+    await create(connection)
+    await receive(connection, 2, member="dead")
+    await connection.execute(EXPIRE)
+    assert await counts(connection) == {"returned": 2, "buffered": 1}
+    members = "SELECT members FROM eventstore.consumer_status"
+    assert await connection.fetchval(members) == "{}"
+    await receive(connection, 1, member="other")
+    assert await counts(connection) == {"in_flight": 1, "returned": 1, "buffered": 1}
+    assert json.loads(await connection.fetchval(members)) == {"other": 1}
+
+
 async def test_a_lease_of_a_group_that_was_made_anew_is_nobodys(
     store: EventStore, connection: Pg
 ) -> None:

@@ -17,7 +17,7 @@ from eventstore import EventData, EventStore
 from eventstore.sync import SyncEventStore
 from tests.consumers.groups import ack, append, counts, create, nack, receive
 from tests.fix_database import Pg, Psql, new_pg
-from tests.fix_waiting import DEADLINE, until, wait_until
+from tests.fix_waiting import DEADLINE, until, until_waiting, wait_until
 
 MEMBER = """
 import sys
@@ -180,3 +180,18 @@ async def test_a_member_goes_on_when_every_connection_is_cut(
         with contextlib.suppress(asyncio.CancelledError):
             await working
     assert sorted(set(seen)) == [1, 2, 3]
+
+
+async def test_an_epoch_that_begins_while_somebody_looks_is_no_rewound_log(
+    connection: Pg, dsn: str
+) -> None:
+    """The group of before, and the log of after, would seem to be of different histories."""
+    await create(connection)
+    async with new_pg(dsn) as member:
+        async with connection.transaction():
+            # A look at the group goes on, one at the log waits.
+            await connection.execute("LOCK TABLE eventstore.log IN ACCESS EXCLUSIVE MODE")
+            await connection.execute("SELECT eventstore.begin_epoch()")
+            looking = asyncio.create_task(receive(member))
+            await until_waiting(connection)
+        assert await looking == []

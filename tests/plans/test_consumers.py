@@ -65,6 +65,18 @@ async def test_a_batch_touches_its_own_deliveries_only(
     assert count <= 800
 
 
+async def test_a_heartbeat_touches_what_is_in_flight_only(large: Pg, touched: Touched) -> None:
+    await large.execute(CREATE, EventQuery().to_json(), 20_000, "none")
+    await large.execute(BACKLOG)
+    rows = await large.fetch(statements()["consumer_receive"], "emails", 50, "m")
+    got = [row["position"] for row in rows], [row["lease"] for row in rows]
+    count, [(settled, _, _, undone_after)] = await touched(
+        statements()["consumer_beat"], "emails", "m", *got
+    )
+    assert (settled, undone_after) == (len(rows), 20_000)
+    assert count <= 300
+
+
 async def test_looking_for_nothing_touches_next_to_nothing(large: Pg, touched: Touched) -> None:
     await large.execute(CREATE, EventQuery().to_json(), EVENTS, "stream")
     await large.execute(BACKLOG)

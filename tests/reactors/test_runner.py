@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from eventstore import Append, Appended, EventData, EventStore, Reactor, Recorde
 from eventstore.consumers import ConsumerCatalog
 from eventstore.core.errors import NotFound, OutcomeUnknown, RevisionConflict
 from eventstore.core.reactor import MOST_CONCURRENT
+from eventstore.presence import Beat, Presence
 from eventstore.reactors import Context, ReactorRunner
 from tests.fix_database import Pg
 from tests.fix_waiting import until
@@ -356,18 +358,21 @@ async def test_what_is_settled_while_leases_are_renewed_is_nobody_elses(
     handling.may_end.clear()
     renewing, may_renew = asyncio.Event(), asyncio.Event()
     answers: list[Settled] = []
-    renew = ConsumerCatalog.renew
+    beat = Presence.beat
 
-    async def renew_late(*args: Any) -> Settled:
+    async def renew_late(of: Presence, name: str, ids: Iterable[str]) -> Beat:
+        if not (held := list(ids)):
+            return await beat(of, name, held)
         renewing.set()
         await may_renew.wait()
-        answers.append(await renew(*args))
-        return answers[-1]
+        told = await beat(of, name, held)
+        answers.append(told.settled)
+        return told
 
     async def renewed_again() -> bool:
         return len(answers) > 1
 
-    monkeypatch.setattr(ConsumerCatalog, "renew", renew_late)
+    monkeypatch.setattr(Presence, "beat", renew_late)
     await happen(store, "a-1")
     async with reacting(store, reactor(handling)):
         await renewing.wait()
@@ -404,13 +409,39 @@ async def test_leases_are_renewed_while_a_handler_takes_long(
         handling.may_end.set()
 
 
-async def test_a_group_that_is_deleted_ends_its_runner_with_a_word(store: EventStore) -> None:
-    runner = ReactorRunner(store, reactor(Handling()), member="one")
+async def test_a_group_that_is_removed_ends_its_runner_with_a_word(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventstore.reactors.BEAT", 0.01)
+    handling = Handling()
+    runner = ReactorRunner(store, reactor(handling), member="one")
     await runner.register()
-    await store.consumers.delete("emails")
+    await happen(store, "a-1")
+    running = asyncio.ensure_future(runner.run(asyncio.Event()))
+    await handling.reach(1)
+    await connection.execute("DELETE FROM eventstore.consumer_groups")
     with pytest.raises(ExceptionGroup) as told:
-        await runner.run(asyncio.Event())
+        await running
     assert isinstance(told.value.exceptions[0], NotFound)
+
+
+async def test_a_runner_is_heard_of_until_it_has_stopped(
+    store: EventStore, connection: Pg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventstore.reactors.BEAT", 0.01)
+
+    async def seen_until() -> Any:
+        return await connection.fetchval("SELECT seen_until FROM eventstore.consumer_workers")
+
+    async with reacting(store, reactor(Handling()), "one"):
+        first = await seen_until()
+        assert (await store.consumers.get("emails")).workers == ("one",)
+
+        async def heard_of_again() -> bool:
+            return bool(await seen_until() > first)
+
+        await until(heard_of_again, "a heartbeat with nothing in hand")
+    assert await seen_until() is None
 
 
 async def test_a_failure_is_logged_with_its_place(

@@ -13,7 +13,7 @@ from eventstore.worker import Worker
 from tests.fix_database import Pg
 from tests.fix_waiting import DEADLINE, until
 from tests.projections.orders import Orders
-from tests.reactors.reacting import Handling, happen, reactor
+from tests.reactors.reacting import Handling, deliveries, happen, reactor
 
 
 @asynccontextmanager
@@ -64,24 +64,93 @@ async def test_what_cannot_run_is_told_before_anything_runs(store: EventStore, d
         await Worker(store, app, dsn=dsn).run()
 
 
-async def test_a_group_that_is_deleted_and_made_anew_is_worked_on_again(
-    store: EventStore, dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_group_that_is_gone_is_made_anew_where_it_was(
+    store: EventStore,
+    dsn: str,
+    connection: Pg,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """Only a superuser, or who comes while a worker stands still, can remove it under a worker."""
     monkeypatch.setattr("eventstore.worker.PAUSE", 0.01)
+    monkeypatch.setattr("eventstore.reactors.BEAT", 0.01)
     handling = Handling()
-    app = App(reactors=[reactor(handling)])
+    app = App(reactors=[reactor(handling, start="head")])
     async with working(store, app, dsn):
-        await happen(store, "a-1")
-        await handling.reach(1)
-        await store.consumers.delete("emails")
+        await run_by(store, 1)
+        await happen(store, "a-1", 2)
+        await handling.reach(2)
+        handling.may_end.clear()
+        await happen(store, "a-2")
+        await handling.reach_begun(3)
 
-        async def told() -> bool:
-            return "there is no consumer group" in caplog.text
+        async def one_is_left() -> bool:
+            return [stream for _, stream, _ in await deliveries(connection)] == ["a-2"]
 
-        await until(told, "a word about the group that is gone")
-        await reactor_group(store)
-        assert await handling.reach(2) == [("a-1", 0)] * 2
+        await until(one_is_left, "the others to be settled")
+        for _ in range(2):  # whoever says the second word has had the answer to the first
+            await heard(connection)
+        async with connection.transaction():
+            await connection.execute("DELETE FROM eventstore.deliveries")
+            await connection.execute("DELETE FROM eventstore.consumer_groups")
+            await happen(store, "a-3")  # nobody has looked at it
+        handling.may_end.set()
+
+        async def last() -> bool:
+            return ("a-3", 0) in handling.done
+
+        await until(last, "the event that nobody has looked at")
+    # What was in hand may have ended just then; then it is done twice.
+    assert handling.done[:2] == [("a-1", 0), ("a-1", 1)]
+    assert set(handling.done[2:]) == {("a-2", 0), ("a-3", 0)}
+    ended, begins = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "no consumer group" in ended.getMessage()
+    assert "its group is gone; it begins anew after 2" in begins.getMessage()
+    assert (ended.exc_info, begins.exc_info) == (None, None)
 
 
-async def reactor_group(store: EventStore) -> None:
-    await store.consumers.create("emails", reactor(Handling()).query)
+async def run_by(store: EventStore, workers: int) -> None:
+    """Wait until so many workers run the only group."""
+
+    async def enough() -> bool:
+        return [len(group.workers) for group in await store.consumers.all()] == [workers]
+
+    await until(enough, f"{workers} workers")
+
+
+async def heard(connection: Pg) -> None:
+    """Wait for the next word of the only worker."""
+    seen = "SELECT max(seen_until) FROM eventstore.consumer_workers"
+    first = await connection.fetchval(seen)
+
+    async def again() -> bool:
+        return bool(await connection.fetchval(seen) > first)
+
+    await until(again, "a heartbeat")
+
+
+async def test_what_a_worker_runs_is_neither_removed_nor_changed_by_others(
+    store: EventStore, dsn: str
+) -> None:
+    app = App(reactors=[reactor(Handling())])
+    async with working(store, app, dsn) as one, working(store, app, dsn) as other:
+        await run_by(store, 2)
+        before = await store.consumers.get("emails")
+        assert before.workers == tuple(sorted((one.name, other.name)))
+        with pytest.raises(ConsumerRefused, match=f"2 workers: end them first.*{one.name}"):
+            await store.consumers.delete("emails")
+        with pytest.raises(ConsumerRefused, match="2 workers"):
+            await store.consumers.create("emails", retries=0)
+        after = await store.consumers.get("emails")
+        assert (after.query, after.retries) == (before.query, before.retries)
+    assert (await store.consumers.get("emails")).workers == ()
+    await store.consumers.delete("emails")
+
+
+async def test_a_worker_with_another_definition_takes_over(store: EventStore, dsn: str) -> None:
+    """As in a deployment in which the workers are replaced one by one."""
+    async with working(store, App(reactors=[reactor(Handling(), buffer=7)]), dsn):
+        await run_by(store, 1)
+        async with working(store, App(reactors=[reactor(Handling(), buffer=8)]), dsn):
+            await run_by(store, 2)
+            assert (await store.consumers.get("emails")).buffer == 8

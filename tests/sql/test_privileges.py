@@ -50,6 +50,7 @@ FORBIDDEN = [
     "INSERT INTO eventstore.projection_workers VALUES ('orders', 1, 'me', 'infinity')",
     "UPDATE eventstore.consumer_groups SET checkpoint = 0",
     "DELETE FROM eventstore.deliveries",
+    "DELETE FROM eventstore.consumer_workers",
     "SELECT eventstore.consumer_park_v1('emails', '{1}', true)",
     "SET session_replication_role = replica",
     "SET ROLE eventstore_owner",
@@ -147,9 +148,12 @@ CONSUME = (
     "SELECT eventstore.receive('emails')",
     "SELECT eventstore.ack('emails', '1-1')",
     "SELECT eventstore.nack('emails', '1-1')",
+    "SELECT eventstore.consumer_beat_v1('emails', 'me', '{}', '{}')",
+    "SELECT eventstore.consumer_leave_v1('emails', 'me')",
 )
 DEFINE = (
     "SELECT eventstore.consumer_create_v1('emails', _buffer => 7)",
+    "SELECT eventstore.create_consumer('emails', types => '{T}')",
     "SELECT eventstore.replay_parked('emails')",
     "SELECT eventstore.drop_parked('emails', 'a')",
     "SELECT eventstore.delete_consumer('none')",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -68,7 +68,7 @@ class NackIn(msgspec.Struct, forbid_unknown_fields=True):
     """Which deliveries are not done, and what becomes of them."""
 
     deliveries: list[str]
-    action: Action = "retry"
+    action: str = "retry"
     delay: float | None = None
     reason: str | None = None
 
@@ -132,11 +132,11 @@ async def list_consumers(store: Store) -> Response:
     "/consumers/{consumer}",
     response_model=models.CreatedConsumer,
     responses={201: {"model": models.CreatedConsumer, "description": "It is new"}},
-    openapi_extra=takes("ConsumerGroup"),
-    summary="Make a consumer group, or change all of it but its ordering",
+    openapi_extra=takes("ConsumerGroup", needed=False),
+    summary="Make a consumer group, or replace it but for its ordering; what is left out: defaults",
 )
 async def create(consumer: Name, request: Request, store: Store) -> Response:
-    body = decoded(_group, await small_body(request))
+    body = decoded(_group, await small_body(request, needed=False))
     created = await store.consumers.create(
         consumer,
         EventQuery.from_json(body.query, path="$.query", limits=store.limits),
@@ -155,7 +155,7 @@ async def create(consumer: Name, request: Request, store: Store) -> Response:
 @router.get(
     "/consumers/{consumer}",
     response_model=models.Consumer,
-    summary="A consumer group: lag, buffered, in flight, parked, held, and who holds what",
+    summary="A consumer group: lag, buffered, in flight, parked, held, who holds what and runs it",
 )
 async def get_consumer(consumer: Name, store: Store) -> Response:
     return _reply(_status_json(await store.consumers.get(consumer)))
@@ -164,7 +164,7 @@ async def get_consumer(consumer: Name, store: Store) -> Response:
 @router.delete(
     "/consumers/{consumer}",
     status_code=204,
-    summary="Remove a consumer group with all that it has not delivered yet",
+    summary="Remove a consumer group that no worker runs, with all that it has not delivered yet",
 )
 async def delete(consumer: Name, store: Store) -> Response:
     await store.consumers.delete(consumer)
@@ -229,7 +229,11 @@ async def nack(consumer: Name, request: Request, store: Store) -> Response:
     asked = decoded(_nack, await small_body(request))
     return _settled(
         await store.consumers.nack(
-            consumer, asked.deliveries, asked.action, delay=asked.delay, reason=asked.reason
+            consumer,
+            asked.deliveries,
+            cast("Action", asked.action),  # looked at there, where those that are known are told
+            delay=asked.delay,
+            reason=asked.reason,
         )
     )
 

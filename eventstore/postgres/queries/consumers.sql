@@ -2,6 +2,17 @@
 -- $3: position after which it starts, NULL for the head. Whether it was made.
 SELECT eventstore.consumer_create_v1($1, $2::text::jsonb, $3, $4, $5, $6, $7, $8, $9);
 
+-- name: consumer_run
+-- $10: the worker that runs it.
+SELECT eventstore.consumer_create_v1($1, $2::text::jsonb, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: consumer_beat
+-- $2: the worker.
+SELECT b.settled, 0, b.lost, b.undone_after FROM eventstore.consumer_beat_v1($1, $2, $3, $4) AS b;
+
+-- name: consumer_leave
+SELECT eventstore.consumer_leave_v1($1, $2);
+
 -- name: consumer_delete
 SELECT eventstore.delete_consumer($1);
 
@@ -12,7 +23,7 @@ SELECT g.query::text FROM eventstore.consumer_groups AS g WHERE g.consumer_group
 -- $1: a group, NULL for all.
 SELECT s.consumer_group, s.query::text, s.ordering, s.buffer, s.lease_seconds, s.retries, s.backoff_seconds,
        s.after, s.checkpoint, s.head, s.lag_events, extract(epoch FROM s.lag_time)::double precision,
-       s.buffered, s.returned, s.in_flight, s.parked, s.held, s.members::text, s.created_at
+       s.buffered, s.returned, s.in_flight, s.parked, s.held, s.members::text, s.workers, s.created_at
   FROM eventstore.consumer_status AS s
  WHERE $1::text IS NULL OR s.consumer_group = $1
  ORDER BY s.consumer_group;

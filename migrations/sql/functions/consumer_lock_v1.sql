@@ -20,7 +20,9 @@ BEGIN
             USING ERRCODE = 'ST008', HINT = 'SELECT * FROM eventstore.consumer_status';
     END IF;
     SELECT l.epoch INTO STRICT _epoch FROM eventstore.log AS l;
-    IF _of.epoch <> _epoch THEN
+    IF _of.epoch <> _epoch AND NOT _lock THEN
+        RETURN eventstore.consumer_lock_v1(_group);  -- an epoch may have begun between these two looks
+    ELSIF _of.epoch <> _epoch THEN
         RAISE EXCEPTION 'consumer group "%" is at position % of epoch %, but the log is of epoch %',
                 _group, _of.checkpoint, _of.epoch, _epoch
             USING ERRCODE = 'ST012',

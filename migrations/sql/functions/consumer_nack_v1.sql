@@ -24,7 +24,8 @@ DECLARE
     _tired  bigint[];  -- of them, those that are parked
 BEGIN
     IF _action NOT IN ('retry', 'park', 'park_event', 'park_stream', 'skip', 'release') OR _delay NOT BETWEEN 0 AND 86400 THEN
-        RAISE EXCEPTION 'nack: unknown action or delay: %, %', _action, _delay USING ERRCODE = 'ST004',
+        RAISE EXCEPTION 'nack: unknown action or delay: %, %; an action is retry, park, park_event, park_stream, skip or release; a delay is 0 to 86400 seconds',
+                _action, _delay USING ERRCODE = 'ST004',
             DETAIL = '{"problem": "an action is retry, park, park_event, park_stream, skip or release; a delay is 0 to 86400 seconds"}';
     END IF;
     IF _action = 'skip' THEN
