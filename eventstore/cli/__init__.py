@@ -22,7 +22,7 @@ from eventstore.cli.read import read
 from eventstore.cli.serve import serve
 from eventstore.cli.streams import streams
 from eventstore.cli.tail import tail
-from eventstore.cli.target import hide_passwords
+from eventstore.cli.target import DEFAULT_URL, hide_passwords
 from eventstore.cli.verify import verify
 from eventstore.cli.worker import worker
 from eventstore.core.errors import EventStoreError
@@ -44,7 +44,11 @@ app = typer.Typer(
     name="eventstore",
     help="A PostgreSQL-native event store.\n\n"
     "Start one with 'eventstore serve'; the other commands talk to it, or, with --dsn, "
-    "to the database itself.",
+    "to the database itself.\n\n"
+    "All of them find the store by one rule: what the command line names (--url, --dsn, "
+    "--data-dir), else the environment (EVENTSTORE_DSN, EVENTSTORE_URL, EVENTSTORE_DATA_DIR), "
+    f"else the service that runs on the data directory, else {DEFAULT_URL}. Names in the "
+    "environment that are two stores are refused.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # they print local variables, and a DSN among them

@@ -10,11 +10,11 @@ import typer
 
 from eventstore.cli.append import json_text
 from eventstore.cli.asking import run
-from eventstore.cli.options import JsonOption, UrlOption
+from eventstore.cli.options import DataDirOption, JsonOption, UrlOption
 from eventstore.cli.output import write_json
-from eventstore.cli.target import DEFAULT_URL, Target, opened
+from eventstore.cli.target import opened
+from eventstore.cli.where import resolve_service
 from eventstore.core.errors import InvalidInput
-from eventstore.postgres.schema import DEFAULT_SCHEMA
 
 if TYPE_CHECKING:
     from eventstore.client import CommandAnswer
@@ -43,6 +43,7 @@ def command(
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="For every event; may be repeated.")] = None,
     url: UrlOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send a command to a service that was started with --app, and print what it causes.
@@ -60,7 +61,7 @@ def command(
             raise InvalidInput("give --stream, a name, or --id, what is behind its category")
     except InvalidInput as fault:
         raise typer.BadParameter(str(fault)) from None
-    target = Target(None, url or os.environ.get("EVENTSTORE_URL") or DEFAULT_URL, DEFAULT_SCHEMA)
+    target = resolve_service(url, data_dir, os.environ)
 
     async def asked() -> CommandAnswer:
         async with opened(target) as store:

@@ -11,7 +11,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from eventstore.cli.options import DsnOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import every, progress
 from eventstore.cli.read import CategoryOption, TagOption, TypeOption, query_of
 from eventstore.cli.target import Target, opened
@@ -31,6 +31,7 @@ def export(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Write events as NDJSON, one JSON object a line, in the order of the log.
 
@@ -43,7 +44,7 @@ def export(
     eventstore export --after 1200 -o since.ndjson
     """
     query = query_of(category, event_type, tag)
-    target = target_of(dsn, url, schema)
+    target = target_of(dsn, url, schema, data_dir)
     try:
         with _file(output) as file:
             count = asyncio.run(_export(target, query, after, file))

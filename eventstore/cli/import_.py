@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, NamedTuple
 
 import typer
 
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
 from eventstore.cli.output import err, progress, write_json
 from eventstore.cli.target import Target, opened
 from eventstore.core.errors import EventStoreError
@@ -78,6 +85,7 @@ def import_(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Append every row of a file, in its order.
@@ -117,7 +125,7 @@ def import_(
         batch,
         retry_for,
     )
-    stored, already_there = _run(target_of(dsn, url, schema), plan)
+    stored, already_there = _run(target_of(dsn, url, schema, data_dir), plan)
     if as_json:
         write_json({"stored": stored, "already_there": already_there})
     else:

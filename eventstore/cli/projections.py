@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eventstore.cli.asking import NameArgument, ask
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
 from eventstore.cli.output import harmless, one_line, out, write_json
 from eventstore.cli.projections_watch import NONE_YET, status_json, status_table, watch
 from eventstore.cli.rebuild import drop, rebuild, switch
@@ -45,6 +52,7 @@ def list_(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List every version of every projection: state, checkpoint, lag, parked streams.
@@ -53,7 +61,7 @@ def list_(
     eventstore projections list
     eventstore projections list --json | jq 'select(.lag_events > 0)'
     """
-    found = ask(target_of(dsn, url, schema), lambda store: store.projections.all())
+    found = ask(target_of(dsn, url, schema, data_dir), lambda store: store.projections.all())
     if as_json:
         for one in found:
             write_json(status_json(one))
@@ -70,6 +78,7 @@ def status(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell everything of one projection, with the streams that are parked.
@@ -83,7 +92,7 @@ def status(
         found = await store.projections.get(name, version=version)
         return found, await store.projections.parked(name, version=version)
 
-    found, parked = ask(target_of(dsn, url, schema), both)
+    found, parked = ask(target_of(dsn, url, schema, data_dir), both)
     if as_json:
         write_json({**status_json(found), "parked": list(map(_parked_json, parked))})
         return
@@ -99,6 +108,7 @@ def parked(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the streams that are held back, each from the event on that could not be applied.
@@ -108,7 +118,8 @@ def parked(
     eventstore projections parked orders --json | jq -r .stream
     """
     found = ask(
-        target_of(dsn, url, schema), lambda store: store.projections.parked(name, version=version)
+        target_of(dsn, url, schema, data_dir),
+        lambda store: store.projections.parked(name, version=version),
     )
     if as_json:
         for one in found:
@@ -126,6 +137,7 @@ def pause(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Let a projection rest, on every worker, until it is resumed.
 
@@ -133,7 +145,10 @@ def pause(
     eventstore projections pause orders
     eventstore projections pause orders --version 2
     """
-    ask(target_of(dsn, url, schema), lambda store: store.projections.pause(name, version=version))
+    ask(
+        target_of(dsn, url, schema, data_dir),
+        lambda store: store.projections.pause(name, version=version),
+    )
     out().print(f"{name} is paused; go on: eventstore projections resume {name}")
 
 
@@ -144,6 +159,7 @@ def resume(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Let a projection that is paused or stopped go on where it was.
 
@@ -151,7 +167,10 @@ def resume(
     eventstore projections resume orders
     eventstore projections resume orders --version 2
     """
-    ask(target_of(dsn, url, schema), lambda store: store.projections.resume(name, version=version))
+    ask(
+        target_of(dsn, url, schema, data_dir),
+        lambda store: store.projections.resume(name, version=version),
+    )
     out().print(f"{name} goes on")
 
 
@@ -166,6 +185,7 @@ def retry(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Try a parked stream again from the event that failed: say, after a fix of its handler.
 
@@ -178,7 +198,7 @@ def retry(
     if (stream is None) is not everything:
         raise typer.BadParameter("name a parked stream, or give --all")
     count = ask(
-        target_of(dsn, url, schema),
+        target_of(dsn, url, schema, data_dir),
         lambda store: store.projections.retry(name, stream, version=version),
     )
     out().print(f"{count} tried again; see: eventstore projections status {name}")
@@ -192,6 +212,7 @@ def skip(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Leave out, for good, the event on which a parked stream waits, and go on behind it.
 
@@ -200,7 +221,7 @@ def skip(
     eventstore projections skip orders order-4 --version 2
     """
     position = ask(
-        target_of(dsn, url, schema),
+        target_of(dsn, url, schema, data_dir),
         lambda store: store.projections.skip(name, stream, version=version),
     )
     out().print(f"the event at position {position} is left out of {name}")
@@ -218,6 +239,7 @@ def wait(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Wait until a projection has applied a position, or a revision of a stream.
@@ -231,7 +253,7 @@ def wait(
     if (position is None) is (stream is None) or (stream is None) is not (revision is None):
         raise typer.BadParameter("give --position, or --stream and --revision")
     reached = ask(
-        target_of(dsn, url, schema),
+        target_of(dsn, url, schema, data_dir),
         lambda store: store.wait_for(
             name, position=position, stream=stream, revision=revision, timeout=timeout
         ),

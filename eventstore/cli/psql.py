@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
 
-from eventstore.cli.local import admin_dsn
 from eventstore.cli.options import DataDirOption, DsnOption
+from eventstore.cli.where import resolve_database
 from eventstore.core.errors import EventStoreError
 
 
@@ -30,10 +30,9 @@ def psql(
     eventstore psql -c "SELECT eventstore.append('order-1', 'OrderPlaced', '{}')"
     eventstore psql -At -c 'SELECT count(*) FROM eventstore.events'
     """
-    is_embedded = dsn is None and (data_dir is not None or not os.environ.get("EVENTSTORE_DSN"))
-    found = admin_dsn(dsn, data_dir, os.environ)
-    program = _program(prefer_own=is_embedded)
-    address, password = without_password(found)
+    database = resolve_database(dsn, None, data_dir, os.environ)
+    program = _program(prefer_own=database.is_local)
+    address, password = without_password(database.dsn)
     environment = dict(os.environ)
     if password is not None:  # a command line can be read by everyone on the machine
         environment["PGPASSWORD"] = password

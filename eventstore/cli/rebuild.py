@@ -16,10 +16,9 @@ from eventstore.cli.building import (
     print_switched,
 )
 from eventstore.cli.loading import load_app
-from eventstore.cli.local import worker_dsn
 from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOption, target_of
 from eventstore.cli.output import out
-from eventstore.cli.target import resolve
+from eventstore.cli.where import resolve_database, schema_of
 from eventstore.core.catalog import no_projection
 from eventstore.core.errors import ProjectionRefused
 
@@ -61,16 +60,13 @@ def rebuild(
     """
     wanted = Wanted(name, version, restart, compare, switch)
     if app is None:
-        if data_dir is not None:
-            raise typer.BadParameter("--data-dir goes with --app")
-        ask(target_of(dsn, url, schema), lambda store: build_by_workers(store, wanted))
+        ask(target_of(dsn, url, schema, data_dir), lambda store: build_by_workers(store, wanted))
         return
     if url is not None:
         raise typer.BadParameter("with --app it runs here, on the database: give --dsn, not --url")
     definition = definition_of(load_app(app), name, version)
-    database = worker_dsn(dsn, data_dir, os.environ)
-    chosen = resolve(database, None, schema, os.environ).schema
-    run(build_here(database, chosen, definition, wanted))
+    database = resolve_database(dsn, schema, data_dir, os.environ, role="worker")
+    run(build_here(database.dsn, schema_of(schema, os.environ), definition, wanted))
 
 
 def switch(
@@ -90,6 +86,7 @@ def switch(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Let another version serve under the plain table names, or the old one again.
 
@@ -103,7 +100,7 @@ def switch(
     """
 
     before = ask(
-        target_of(dsn, url, schema),
+        target_of(dsn, url, schema, data_dir),
         lambda store: store.projections.switch(
             name, version, even_if_behind=even_if_behind, timeout=timeout
         ),
@@ -121,6 +118,7 @@ def drop(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Remove a version that does not serve, or a whole projection that no worker runs.
 
@@ -131,7 +129,7 @@ def drop(
     Its read tables go with it. Take it out of your App as well: a worker
     that starts with it builds it anew.
     """
-    target = target_of(dsn, url, schema)
+    target = target_of(dsn, url, schema, data_dir)
     found = [
         one
         for one in ask(target, lambda store: store.projections.all())

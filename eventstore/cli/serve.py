@@ -53,10 +53,9 @@ def serve(
     dsn: Annotated[
         str | None,
         typer.Option(
-            envvar="EVENTSTORE_DSN",
-            show_envvar=True,
+            metavar="DSN",
             help="Your own PostgreSQL (15 to 18), migrated by 'eventstore migrate'. "
-            "Without it a private PostgreSQL is started.",
+            "Without it a private PostgreSQL is started. Env: EVENTSTORE_DSN",
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -64,10 +63,9 @@ def serve(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            envvar="EVENTSTORE_DATA_DIR",
-            show_envvar=True,
-            help="Where the private PostgreSQL keeps everything. "
-            "Default: /var/lib/eventstore as root, else your own data directory.",
+            metavar="DIR",
+            help="Where the private PostgreSQL keeps everything. Env: EVENTSTORE_DATA_DIR. "
+            "Default: /var/lib/eventstore as root, else your own data directory",
         ),
     ] = None,
     schema: Annotated[
@@ -106,6 +104,11 @@ def serve(
     from eventstore.store import EventStore  # noqa: PLC0415
     from eventstore_api.cors import check_origin  # noqa: PLC0415
 
+    if dsn is not None and data_dir is not None:
+        raise typer.BadParameter("give --dsn (your PostgreSQL) or --data-dir (a private one)")
+    if dsn is None and data_dir is None:
+        dsn, folder = os.environ.get("EVENTSTORE_DSN"), os.environ.get("EVENTSTORE_DATA_DIR")
+        dsn, data_dir = dsn or None, Path(folder) if folder else None
     try:
         origins = [check_origin(origin) for origin in allow_origin or ()]
     except InvalidInput as fault:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eventstore.cli.local import worker_dsn
 from eventstore.cli.loops import loop_factory
 from eventstore.cli.options import DataDirOption
+from eventstore.cli.where import resolve_database
 from eventstore.cli.working import load_run
 from eventstore.memory import settle_memory
 from eventstore.postgres.schema import DEFAULT_SCHEMA
@@ -51,9 +51,13 @@ def worker(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    database = resolve_database(dsn, schema, data_dir, os.environ, role="worker")
+    logging.getLogger("eventstore").info(
+        "a worker of %s (store %s at %s)", app, schema, database.title
+    )
     made = load_run(app)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_work(made, worker_dsn(dsn, data_dir, os.environ), schema))
+        runner.run(_work(made, database.dsn, schema))
 
 
 async def _work(app: App, dsn: str, schema: str) -> None:
