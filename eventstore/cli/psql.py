@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
@@ -17,6 +18,10 @@ from eventstore.core.errors import EventStoreError
 
 def psql(
     ctx: typer.Context,
+    print_dsn: Annotated[
+        bool,
+        typer.Option("--print-dsn", help="Print a DSN for EventStore(dsn): as a worker logs in."),
+    ] = False,
     dsn: DsnOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -29,7 +34,11 @@ def psql(
     eventstore psql -c '\\d+ eventstore.events'
     eventstore psql -c "SELECT eventstore.append('order-1', 'OrderPlaced', '{}')"
     eventstore psql -At -c 'SELECT count(*) FROM eventstore.events'
+    DSN=$(eventstore psql --print-dsn) python myapp.py
     """
+    if print_dsn:
+        typer.echo(resolve_database(dsn, None, data_dir, os.environ, role="worker").dsn)
+        return
     database = resolve_database(dsn, None, data_dir, os.environ)
     program = _program(prefer_own=database.is_local)
     address, password = without_password(database.dsn)

@@ -237,3 +237,9 @@ def test_a_workers_first_line_names_its_store(
 def test_serve_takes_the_data_directory_that_is_named_now(tmp_path: Path) -> None:
     both = Cli(EVENTSTORE_DSN=DSN)("serve", "--dsn", DSN, "--data-dir", tmp_path, code=2)
     assert "--dsn (your PostgreSQL) or --data-dir" in both.err
+
+
+def test_a_dsn_for_programs_is_a_workers(default_dir: Path) -> None:
+    run_service(default_dir)
+    assert Cli()("psql", "--print-dsn").out == f"{WORKER}\n"
+    assert Cli()("psql", "--print-dsn", "--dsn", DSN).out == f"{DSN}\n"

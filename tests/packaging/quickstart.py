@@ -132,6 +132,7 @@ def run_readme(bin_dir: Path, data_dir: Path) -> dict[str, Any]:
                 if name == "worker":
                     background.enter_context(worker(code, env=env, cwd=Path(folder)))
                 elif name:
+                    assert code.startswith(f"# {name}\n"), f"{name} does not show its name"
                     (Path(folder) / name).write_text(code, encoding="utf-8")
                     if name.startswith("test_"):
                         tests = _RUN_TESTS.format(module=name.removesuffix(".py"))
