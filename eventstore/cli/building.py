@@ -116,7 +116,13 @@ async def _build(store: Store, version: int, wanted: Wanted, *, is_here: bool) -
     if there.parked_streams:
         err().print(f"{there.parked_streams:,} streams are parked in it: they are not up to date")
     if wanted.compare:
-        _print_compared(version, await store.projections.compare(name, version))
+        compared = await store.projections.compare(name, version)
+        _print_compared(version, compared)
+        if wanted.switch and not all(one.is_equal for one in compared):
+            raise EventStoreError(
+                f"{name} version {version} differs, so it does not serve yet; to let it serve as "
+                f"it is: eventstore projections switch {name} {version}"
+            )
     if wanted.switch:
         print_switched(name, version, await store.projections.switch(name, version))
 

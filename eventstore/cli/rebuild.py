@@ -41,7 +41,10 @@ def rebuild(
     compare: Annotated[
         bool, typer.Option("--compare", help="Then compare it with the version that serves.")
     ] = False,
-    switch: Annotated[bool, typer.Option("--switch", help="Then let it serve.")] = False,
+    switch: Annotated[
+        bool,
+        typer.Option("--switch", help="Then let it serve; with --compare, unless it differs."),
+    ] = False,
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,

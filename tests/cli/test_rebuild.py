@@ -82,6 +82,10 @@ def test_what_a_version_holds_is_built_anew_if_asked(built: Cli, sql: Psql) -> N
     sql.execute("UPDATE eventstore_read.orders__v2 SET events = 9")
     done = built("projections", "rebuild", "orders", *SECOND, "--compare")
     assert "differs" in done.out
+    done = built("projections", "rebuild", "orders", *SECOND, "--compare", "--switch", code=1)
+    assert "differs, so it does not serve yet" in done.err
+    assert done.err.endswith(": eventstore projections switch orders 2\n")
+    assert rows(sql) == [("order-1", 3)]
     done = built("projections", "rebuild", "orders", *SECOND, "--restart", "--compare")
     assert "same" in done.out
     assert rows(sql, "orders__v2") == [("order-1", 3, "T")]
