@@ -16,7 +16,7 @@ from eventstore.cli.options import (
     UrlOption,
     target_of,
 )
-from eventstore.cli.output import harmless, one_line, out, write_json
+from eventstore.cli.output import err, harmless, one_line, out, write_json
 from eventstore.cli.projections_watch import NONE_YET, status_json, status_table, watch
 from eventstore.cli.rebuild import drop, rebuild, switch
 from eventstore.cli.target import Store
@@ -197,11 +197,18 @@ def retry(
     """
     if (stream is None) is not everything:
         raise typer.BadParameter("name a parked stream, or give --all")
-    count = ask(
-        target_of(dsn, url, schema, data_dir),
-        lambda store: store.projections.retry(name, stream, version=version),
-    )
-    out().print(f"{count} tried again; see: eventstore projections status {name}")
+
+    async def retried(store: Store) -> tuple[int, ProjectionStatus]:
+        count = await store.projections.retry(name, stream, version=version)
+        return count, await store.projections.get(name, version=version)
+
+    count, found = ask(target_of(dsn, url, schema, data_dir), retried)
+    marked = f"{count:,} {'stream is' if count == 1 else 'streams are'} marked to be tried again"
+    out().print(f"{marked}; see: eventstore projections status {name}")
+    if count and found.state == "waiting":
+        err().print(f"no worker runs {name}: start one, eventstore worker MODULE:NAME")
+    elif count and found.state != "running":
+        err().print(f"{name} is {found.state}: eventstore projections resume {name}")
 
 
 @projections_app.command()

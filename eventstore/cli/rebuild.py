@@ -17,7 +17,7 @@ from eventstore.cli.building import (
 )
 from eventstore.cli.loading import load_app
 from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOption, target_of
-from eventstore.cli.output import out
+from eventstore.cli.output import err, out
 from eventstore.cli.where import resolve_database, schema_of
 from eventstore.core.catalog import no_projection
 from eventstore.core.errors import ProjectionRefused
@@ -130,7 +130,9 @@ def drop(
     eventstore projections drop orders             every version, what serves too
 
     Its read tables go with it. Take it out of your App as well: a worker
-    that starts with it builds it anew.
+    that starts with it builds it anew. Workers that run a version leave it
+    alone then; a projection as a whole goes only if none runs it, since what
+    serves goes too.
     """
     target = target_of(dsn, url, schema, data_dir)
     found = [
@@ -155,3 +157,8 @@ def drop(
         typer.confirm(f"Drop {what} with {tables}?", abort=True, err=True)
     ask(target, lambda store: store.projections.drop(name, version))
     out().print(f"{what} is dropped")
+    if any(one.leased_partitions for one in found):
+        err().print(
+            f"a worker was running {what}: it leaves it alone, and the next one that starts with "
+            "it builds it anew; take it out of the App"
+        )
