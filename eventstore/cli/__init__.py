@@ -14,6 +14,7 @@ from eventstore.cli.consumers import consumers_app
 from eventstore.cli.demo import demo
 from eventstore.cli.doctor import doctor
 from eventstore.cli.export import export
+from eventstore.cli.hints import in_commands
 from eventstore.cli.import_ import import_
 from eventstore.cli.migrate import migrate_app
 from eventstore.cli.projections import projections_app
@@ -35,7 +36,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except EventStoreError as error:
-            typer.echo(f"eventstore: {hide_passwords(str(error))}", err=True)
+            typer.echo(f"eventstore: {hide_passwords(in_commands(str(error)))}", err=True)
             raise typer.Exit(1) from error
 
 

@@ -18,7 +18,7 @@ from eventstore.cli.options import (
     UrlOption,
     target_of,
 )
-from eventstore.cli.output import err, progress, write_json
+from eventstore.cli.output import counted, err, progress, write_json
 from eventstore.cli.target import Target, opened
 from eventstore.core.errors import EventStoreError
 from eventstore.core.limits import Limits
@@ -101,6 +101,8 @@ def import_(
     zcat log.csv.gz | eventstore import - --format csv --source log.csv \\
         --stream 'order-{no}' --type status
     """
+    if file != "-" and not Path(file).exists():
+        raise EventStoreError(f"cannot read {file}: there is no such file")
     chosen = _format(file, file_format)
     if chosen == "csv" and (stream is None or event_type is None):
         raise typer.BadParameter("a CSV file needs --stream and --type: see --help")
@@ -129,7 +131,8 @@ def import_(
     if as_json:
         write_json({"stored": stored, "already_there": already_there})
     else:
-        typer.echo(f"stored {stored:,} events, {already_there:,} were there already")
+        were = "was" if already_there == 1 else "were"
+        typer.echo(f"stored {counted(stored, 'event')}, {already_there:,} {were} there already")
 
 
 def _format(file: str, given: str | None) -> Format:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from eventstore.cli.asking import there_are
 from eventstore.cli.options import (
     DataDirOption,
     DsnOption,
@@ -76,7 +77,7 @@ async def _watch(target: Target, name: str | None, *, as_json: bool) -> None:
                     is_seen = True
                     shown = [one for one in found if name in (None, one.projection)]
                     if name is not None and not shown:
-                        raise NotFound(f"there is no projection {name!r}")
+                        raise NotFound(f"there is no projection {name!r}; {there_are(found)}")
                     show.statuses(shown, rates.of(shown, time.monotonic()))
                 await asyncio.sleep(EVERY)
 

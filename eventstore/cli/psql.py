@@ -27,7 +27,7 @@ def psql(
 ) -> None:
     """Open psql on the store's database; every other option goes to psql.
 
-    Without --dsn: the database of the 'eventstore serve' that runs on this machine.
+    Without --dsn: that of the 'eventstore serve' that runs on this machine.
 
     \b
     eventstore psql

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eventstore.cli.asking import NameArgument, ask, run
+from eventstore.cli.asking import NameArgument, ask, ask_of, run, there_are
 from eventstore.cli.building import (
     Wanted,
     build_by_workers,
@@ -20,7 +20,7 @@ from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOp
 from eventstore.cli.output import err, out
 from eventstore.cli.where import resolve_database, schema_of
 from eventstore.core.catalog import no_projection
-from eventstore.core.errors import ProjectionRefused
+from eventstore.core.errors import NotFound, ProjectionRefused
 
 VersionArgument = Annotated[int, typer.Argument(metavar="VERSION", help="Which one.", min=1)]
 
@@ -102,11 +102,13 @@ def switch(
     as long as workers run it.
     """
 
-    before = ask(
+    before = ask_of(
         target_of(dsn, url, schema, data_dir),
+        name,
         lambda store: store.projections.switch(
             name, version, even_if_behind=even_if_behind, timeout=timeout
         ),
+        version=version,
     )
     print_switched(name, version, before)
 
@@ -135,13 +137,10 @@ def drop(
     serves goes too.
     """
     target = target_of(dsn, url, schema, data_dir)
-    found = [
-        one
-        for one in ask(target, lambda store: store.projections.all())
-        if one.projection == name and version in (None, one.version)
-    ]
+    known = ask(target, lambda store: store.projections.all())
+    found = [one for one in known if one.projection == name and version in (None, one.version)]
     if not found:
-        raise no_projection(name, version)
+        raise NotFound(f"{no_projection(name, version)}; {there_are(known)}")
     if version is not None and found[0].serving:
         raise ProjectionRefused(
             f"{name} version {version} serves; let another version serve first: "

@@ -59,7 +59,9 @@ def serve(
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="0: any free one.")
+    ] = DEFAULT_PORT,
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -84,17 +86,15 @@ def serve(
             "(in the environment: with spaces between). Default: none.",
         ),
     ] = None,
-    access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
 ) -> None:
     """Serve the store over HTTP.
 
-    eventstore serve                                   a private PostgreSQL, nothing to set up
-
-    eventstore serve --app myapp:app                   your commands, and a worker of your app
-
-    eventstore serve --dsn postgresql://app@db/shop    your own PostgreSQL
-
-    eventstore serve --allow-origin https://app.example    for a page's EventSource and fetch
+    \b
+    eventstore serve                                 a private PostgreSQL
+    eventstore serve --app myapp:app                 your commands, and a worker
+    eventstore serve --dsn postgresql://app@db/shop  your own PostgreSQL
+    eventstore serve --allow-origin https://app.example
 
     Ctrl-C or SIGTERM ends everything in order; after a crash just start it again.
     """

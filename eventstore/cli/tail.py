@@ -68,7 +68,8 @@ def tail(
     eventstore tail -f order-1 --from start
     eventstore tail -f --from 1200 --json | jq .data
 
-    With -f it reconnects by itself, and no event is left out or repeated. Ctrl-C ends it.
+    With -f it reconnects by itself, and no event is left out or repeated.
+    Ctrl-C ends it.
     """
     if last is not None and start is not None:
         raise typer.BadParameter("-n and --from both say where to begin; give one of them")

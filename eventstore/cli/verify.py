@@ -15,7 +15,7 @@ from eventstore.cli.options import (
     UrlOption,
     target_of,
 )
-from eventstore.cli.output import every, out, progress, write_json
+from eventstore.cli.output import counted, every, out, progress, write_json
 from eventstore.cli.target import Target, opened
 from eventstore.core.history import EVENT_IDS, KEPT_VIOLATIONS, LOG_CHECKS, History
 
@@ -108,5 +108,6 @@ def _print(history: History, checks: list[Check], *, as_json: bool) -> None:
             console.print(f"{check.check}: {problem}", style="red", soft_wrap=True)
         if check.violations > len(check.examples) >= KEPT_VIOLATIONS:
             console.print(f"{check.check}: and {check.violations - len(check.examples):,} more")
-    verdict = f"{broken:,} violations" if broken else "all well"
-    console.print(f"{history.events:,} events, {history.streams:,} streams: {verdict}")
+    verdict = counted(broken, "violation") if broken else "all well"
+    seen = f"{counted(history.events, 'event')}, {counted(history.streams, 'stream')}"
+    console.print(f"{seen}: {verdict}")

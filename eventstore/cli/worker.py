@@ -42,11 +42,11 @@ def worker(
     eventstore worker myapp:app
     eventstore worker myapp:app --dsn postgresql://worker@db/shop
 
-    Start as many as you like, on any number of machines: they share the work, and take over from
-    one that dies within 10 s. Ctrl-C or SIGTERM ends after the batch and the handlers that are
-    under way. Read tables are in schema <schema>_read; 'SELECT * FROM
-    eventstore.projection_status' tells how far they are, and 'consumer_status' how far reactors
-    are.
+    Start as many as you like, on any number of machines: they share the work,
+    and take over from one that dies within 10 s. Ctrl-C or SIGTERM ends after
+    the batch and the handlers that are under way. Read tables are in schema
+    <schema>_read; 'eventstore projections list' tells how far they are, and
+    'eventstore consumers list' how far reactors are.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
