@@ -50,7 +50,7 @@ def command(
 
     \b
     eventstore command show Open '{"seats": 90}' --stream show-7
-    eventstore command show Book '{"seats": 2}' --id 7 --command-id click-93
+    eventstore command show Book @book.json --id 7 --command-id click-93
 
     One that is refused ends with exit code 1; with --json the reason and its
     details are printed as the service gives them.

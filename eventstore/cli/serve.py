@@ -213,7 +213,7 @@ def _end_service(log: logging.Logger) -> Callable[[str], None]:
 
 @contextlib.contextmanager
 def _service_file(path: Path, database: LocalDatabase, address: str) -> Iterator[None]:
-    """Tell `eventstore psql` and `doctor` where the private server is, while it runs."""
+    """Tell other commands where the service and its server are, while they run."""
     facts = {
         "url": address,
         "dsn": database.admin_dsn,
