@@ -63,8 +63,9 @@ class ProjectionCatalog:
     async def retry(
         self, projection: str, stream_name: str | None = None, *, version: int | None = None
     ) -> int:
-        """Try a parked stream again from the event that failed (None: all); give how many.
+        """Mark a parked stream to be tried again from the event that failed (None: all).
 
+        Gives how many. A worker tries it within a second; asked again before that, nothing changes.
         Raises NotFound if the stream that is named is not parked.
         """
         return await self._ask(catalog.retry(projection, stream_name, version))

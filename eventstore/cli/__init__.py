@@ -14,6 +14,7 @@ from eventstore.cli.consumers import consumers_app
 from eventstore.cli.demo import demo
 from eventstore.cli.doctor import doctor
 from eventstore.cli.export import export
+from eventstore.cli.hints import in_commands
 from eventstore.cli.import_ import import_
 from eventstore.cli.migrate import migrate_app
 from eventstore.cli.projections import projections_app
@@ -22,7 +23,7 @@ from eventstore.cli.read import read
 from eventstore.cli.serve import serve
 from eventstore.cli.streams import streams
 from eventstore.cli.tail import tail
-from eventstore.cli.target import hide_passwords
+from eventstore.cli.target import DEFAULT_URL, hide_passwords
 from eventstore.cli.verify import verify
 from eventstore.cli.worker import worker
 from eventstore.core.errors import EventStoreError
@@ -35,7 +36,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except EventStoreError as error:
-            typer.echo(f"eventstore: {hide_passwords(str(error))}", err=True)
+            typer.echo(f"eventstore: {hide_passwords(in_commands(str(error)))}", err=True)
             raise typer.Exit(1) from error
 
 
@@ -44,7 +45,11 @@ app = typer.Typer(
     name="eventstore",
     help="A PostgreSQL-native event store.\n\n"
     "Start one with 'eventstore serve'; the other commands talk to it, or, with --dsn, "
-    "to the database itself.",
+    "to the database itself.\n\n"
+    "All of them find the store by one rule: what the command line names (--url, --dsn, "
+    "--data-dir), else the environment (EVENTSTORE_DSN, EVENTSTORE_URL, EVENTSTORE_DATA_DIR), "
+    f"else the service that runs on the data directory, else {DEFAULT_URL}. Names in the "
+    "environment that are two stores are refused.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # they print local variables, and a DSN among them

@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
 from eventstore.cli.output import write_json
 from eventstore.cli.target import Target, opened
 from eventstore.core.append import Appended, EncodedAppend
@@ -69,6 +76,7 @@ def append(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Append one event, and print where it is.
@@ -89,7 +97,7 @@ def append(
         )
     except InvalidInput as fault:
         raise typer.BadParameter(str(fault)) from None
-    target = target_of(dsn, url, schema)
+    target = target_of(dsn, url, schema, data_dir)
     appended = asyncio.run(_append(target, encoded, idempotency_key))
     if as_json:
         write_json(_facts(appended))

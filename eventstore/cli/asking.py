@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from eventstore.cli.target import Store, Target, opened
+from eventstore.core.errors import NotFound
+
+if TYPE_CHECKING:
+    from eventstore.core.catalog import ProjectionStatus
 
 T = TypeVar("T")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The projection.")]
@@ -23,6 +27,36 @@ def ask(target: Target, question: Callable[[Store], Awaitable[T]]) -> T:
             return await question(store)
 
     return run(asked())
+
+
+def ask_of(
+    target: Target,
+    projection: str,
+    question: Callable[[Store], Awaitable[T]],
+    *,
+    version: int | None = None,
+) -> T:
+    """Ask of a projection; where there is no such one, say which there are."""
+
+    async def asked(store: Store) -> T:
+        try:
+            return await question(store)
+        except NotFound as error:
+            known = await store.projections.all()
+            if any(
+                one.projection == projection and version in (None, one.version) for one in known
+            ):
+                raise
+            raise NotFound(f"{error}; {there_are(known)}") from error
+
+    return ask(target, asked)
+
+
+def there_are(known: Sequence[ProjectionStatus]) -> str:
+    """Say which projections there are."""
+    if not known:
+        return "there is none yet; a worker makes them: eventstore worker MODULE:NAME"
+    return "there are: " + ", ".join(f"{one.projection} version {one.version}" for one in known)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from eventstore.cli.output import err, out
+from eventstore.cli.asking import there_are
+from eventstore.cli.output import counted, err, out
 from eventstore.cli.shown import Show, building
 from eventstore.cli.target import Store
 from eventstore.core.errors import EventStoreError, NotFound
@@ -114,9 +115,16 @@ async def _build(store: Store, version: int, wanted: Wanted, *, is_here: bool) -
         there = await _built(store, name, version, show, is_here=is_here)
     out().print(f"{name} version {version} is at position {there.checkpoint:,} of {there.head:,}")
     if there.parked_streams:
-        err().print(f"{there.parked_streams:,} streams are parked in it: they are not up to date")
+        parked = counted(there.parked_streams, "stream")
+        err().print(f"{parked} parked in it, and not up to date")
     if wanted.compare:
-        _print_compared(version, await store.projections.compare(name, version))
+        compared = await store.projections.compare(name, version)
+        _print_compared(version, compared)
+        if wanted.switch and not all(one.is_equal for one in compared):
+            raise EventStoreError(
+                f"{name} version {version} differs, so it does not serve yet; to let it serve as "
+                f"it is: eventstore projections switch {name} {version}"
+            )
     if wanted.switch:
         print_switched(name, version, await store.projections.switch(name, version))
 
@@ -135,7 +143,8 @@ async def _built(
         show(now)
         if now.checkpoint >= (now.head if head is None else head):
             return now
-        what = f"{projection} version {version} (at {now.checkpoint:,} of {now.head:,} events)"
+        how_far = f"at {now.checkpoint:,} of {counted(now.head, 'event')}"
+        what = f"{projection} version {version} ({how_far})"
         if now.state in ("paused", "stopped"):
             raise EventStoreError(f"{what} is {now.state}" + (f": {now.reason}" * bool(now.reason)))
         if is_here or now.state != "waiting":
@@ -152,7 +161,7 @@ async def _built(
 def _newest(projection: str, statuses: Sequence[ProjectionStatus]) -> int:
     known = [status for status in statuses if status.projection == projection]
     if not known:
-        raise NotFound(f"there is no projection {projection!r}: no worker has run it yet")
+        raise NotFound(f"there is no projection {projection!r}; {there_are(statuses)}")
     if known[-1].serving:
         raise EventStoreError(
             f"{projection} version {known[-1].version} is the newest, and serves: give the changed "

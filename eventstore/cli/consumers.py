@@ -29,7 +29,7 @@ def consumers() -> None:
     \b
     eventstore consumers create emails --type OrderPlaced
     eventstore consumers list
-    eventstore consumers status emails               all of one, and what is parked
+    eventstore consumers status emails           all of one, and what is parked
     eventstore consumers replay emails --all
     """
 

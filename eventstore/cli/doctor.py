@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from eventstore.cli.local import admin_dsn
 from eventstore.cli.options import (
     DataDirOption,
     DsnOption,
@@ -20,7 +19,7 @@ from eventstore.cli.options import (
 )
 from eventstore.cli.output import out, write_json
 from eventstore.cli.target import hide_passwords
-from eventstore.postgres.schema import DEFAULT_SCHEMA, check_schema_name
+from eventstore.cli.where import resolve_database, schema_of
 
 if TYPE_CHECKING:
     from eventstore.postgres.doctor import Finding
@@ -60,11 +59,11 @@ def _findings(
     environ = os.environ
     names_database = dsn or data_dir or environ.get("EVENTSTORE_DSN")
     if url is not None or (environ.get("EVENTSTORE_URL") and not names_database):
-        return of_service(str(target_of(dsn, url, schema).url))
+        return of_service(str(target_of(dsn, url, schema, data_dir).url))
     from eventstore.postgres.doctor import examine  # noqa: PLC0415 - imports the driver
 
-    chosen = check_schema_name(schema or environ.get("EVENTSTORE_SCHEMA") or DEFAULT_SCHEMA)
-    return examine(admin_dsn(dsn, data_dir, environ), schema=chosen)
+    database = resolve_database(dsn, schema, data_dir, environ)
+    return examine(database.dsn, schema=schema_of(schema, environ))
 
 
 def of_service(url: str) -> list[Finding]:

@@ -11,8 +11,8 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from eventstore.cli.options import DsnOption, SchemaOption, UrlOption, target_of
-from eventstore.cli.output import every, progress
+from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.output import counted, every, progress
 from eventstore.cli.read import CategoryOption, TagOption, TypeOption, query_of
 from eventstore.cli.target import Target, opened
 from eventstore.core.errors import EventStoreError
@@ -31,6 +31,7 @@ def export(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Write events as NDJSON, one JSON object a line, in the order of the log.
 
@@ -43,10 +44,9 @@ def export(
     eventstore export --after 1200 -o since.ndjson
     """
     query = query_of(category, event_type, tag)
-    target = target_of(dsn, url, schema)
+    target = target_of(dsn, url, schema, data_dir)
     try:
-        with _file(output) as file:
-            count = asyncio.run(_export(target, query, after, file))
+        count = asyncio.run(_export(target, query, after, output))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -54,7 +54,7 @@ def export(
             f"cannot write {error.filename or output}: {error.strerror}"
         ) from None
     if output is not None:
-        typer.echo(f"{count:,} events in {output}", err=True)
+        typer.echo(f"{counted(count, 'event')} in {output}", err=True)
 
 
 @contextmanager
@@ -72,14 +72,14 @@ def _file(output: Path | None) -> Iterator[BinaryIO]:
         part.replace(output)
 
 
-async def _export(target: Target, query: EventQuery, after: int | None, file: BinaryIO) -> int:
+async def _export(target: Target, query: EventQuery, after: int | None, output: Path | None) -> int:
     from eventstore.client.wire import encode_event  # noqa: PLC0415
 
     async with opened(target) as store:
         head = (await store.head()).position
         first = after or 0
         count = 0
-        with progress("exporting", max(head - first, 1)) as advance:
+        with _file(output) as file, progress("exporting", max(head - first, 1)) as advance:
             async for event in store.read(query, after=after):
                 file.write(encode_event(event).encode() + b"\n")
                 count += 1

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, NamedTuple
 
 import typer
 
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
-from eventstore.cli.output import err, progress, write_json
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
+from eventstore.cli.output import counted, err, progress, write_json
 from eventstore.cli.target import Target, opened
 from eventstore.core.errors import EventStoreError
 from eventstore.core.limits import Limits
@@ -78,6 +85,7 @@ def import_(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Append every row of a file, in its order.
@@ -93,6 +101,8 @@ def import_(
     zcat log.csv.gz | eventstore import - --format csv --source log.csv \\
         --stream 'order-{no}' --type status
     """
+    if file != "-" and not Path(file).exists():
+        raise EventStoreError(f"cannot read {file}: there is no such file")
     chosen = _format(file, file_format)
     if chosen == "csv" and (stream is None or event_type is None):
         raise typer.BadParameter("a CSV file needs --stream and --type: see --help")
@@ -117,11 +127,12 @@ def import_(
         batch,
         retry_for,
     )
-    stored, already_there = _run(target_of(dsn, url, schema), plan)
+    stored, already_there = _run(target_of(dsn, url, schema, data_dir), plan)
     if as_json:
         write_json({"stored": stored, "already_there": already_there})
     else:
-        typer.echo(f"stored {stored:,} events, {already_there:,} were there already")
+        were = "was" if already_there == 1 else "were"
+        typer.echo(f"stored {counted(stored, 'event')}, {already_there:,} {were} there already")
 
 
 def _format(file: str, given: str | None) -> Format:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from eventstore.cli.target import check_dsn
 from eventstore.core.errors import EventStoreError
 
 SERVICE_FILE = "service.json"
@@ -50,19 +49,12 @@ def local_service(data_dir: Path | None, environ: Mapping[str, str]) -> LocalSer
     return found
 
 
-def admin_dsn(dsn: str | None, data_dir: Path | None, environ: Mapping[str, str]) -> str:
-    """Give the DSN for administration: the one named, else that of the local service."""
-    return _named(dsn, data_dir, environ) or local_service(data_dir, environ).dsn
-
-
-def worker_dsn(dsn: str | None, data_dir: Path | None, environ: Mapping[str, str]) -> str:
-    """Give the DSN for a worker: the one named, else that of the local service."""
-    return _named(dsn, data_dir, environ) or local_service(data_dir, environ).worker_dsn
-
-
-def _named(dsn: str | None, data_dir: Path | None, environ: Mapping[str, str]) -> str | None:
-    named = dsn or (environ.get("EVENTSTORE_DSN") if data_dir is None else None)
-    return check_dsn(named) if named else None
+def running_service(data_dir: Path | None, environ: Mapping[str, str]) -> LocalService | None:
+    """Give the service that runs on a data directory, or None."""
+    try:
+        return local_service(data_dir, environ)
+    except EventStoreError:
+        return None
 
 
 def _chosen(environ: Mapping[str, str]) -> Path:

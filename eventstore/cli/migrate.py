@@ -10,15 +10,13 @@ from typing import Annotated
 
 import typer
 
-from eventstore.cli.local import admin_dsn
 from eventstore.cli.options import DataDirOption, DsnOption, JsonOption, SchemaOption
 from eventstore.cli.output import write_json
+from eventstore.cli.where import resolve_database, schema_of
 from eventstore.core.errors import EventStoreError
 from eventstore.postgres.schema import (
-    DEFAULT_SCHEMA,
     REQUIRED_REVISION,
     check_revision,
-    check_schema_name,
 )
 from eventstore.postgres.schema import migrate as migrate_schema
 
@@ -52,12 +50,12 @@ def migrate(
         if print_sql or dsn or schema or data_dir:
             raise typer.BadParameter(f"put the options behind {ctx.invoked_subcommand!r}")
         return
-    chosen = schema_of(schema)
+    chosen = schema_of(schema, os.environ)
     if print_sql:
         with _translated():
             migrate_schema("", schema=chosen, sql_output=sys.stdout)
         return
-    admin = admin_dsn(dsn, data_dir, os.environ)
+    admin = resolve_database(dsn, schema, data_dir, os.environ).dsn
     before = _installed(admin, chosen)
     if before is not None and before > REQUIRED_REVISION:
         check_revision(before, schema=chosen)
@@ -76,8 +74,8 @@ def current(
     as_json: JsonOption = False,
 ) -> None:
     """Print the revision that is installed, and the one that this eventstore needs."""
-    chosen = schema_of(schema)
-    installed = _installed(admin_dsn(dsn, data_dir, os.environ), chosen)
+    chosen = schema_of(schema, os.environ)
+    installed = _installed(resolve_database(dsn, schema, data_dir, os.environ).dsn, chosen)
     if as_json:
         write_json({"schema": chosen, "installed": installed, "needed": REQUIRED_REVISION})
     else:
@@ -89,14 +87,10 @@ def check(
     dsn: DsnOption = None, schema: SchemaOption = None, data_dir: DataDirOption = None
 ) -> None:
     """Exit with 0 if the installed revision is the one needed, else with 1 and what to run."""
-    chosen = schema_of(schema)
-    check_revision(_installed(admin_dsn(dsn, data_dir, os.environ), chosen), schema=chosen)
+    chosen = schema_of(schema, os.environ)
+    database = resolve_database(dsn, schema, data_dir, os.environ)
+    check_revision(_installed(database.dsn, chosen), schema=chosen)
     typer.echo(f"schema {chosen} is at revision {REQUIRED_REVISION}, as needed")
-
-
-def schema_of(schema: str | None) -> str:
-    """Give the schema that is named, here or in the environment."""
-    return check_schema_name(schema or os.environ.get("EVENTSTORE_SCHEMA") or DEFAULT_SCHEMA)
 
 
 def _installed(dsn: str, schema: str) -> str | None:

@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from eventstore.cli.target import DEFAULT_URL, Target, resolve
+from eventstore.cli.target import DEFAULT_URL, Target
+from eventstore.cli.where import resolve
 
 UrlOption = Annotated[
     str | None,
     typer.Option(
         "--url",
         metavar="URL",
-        help=f"A running service. Env: EVENTSTORE_URL. Default: {DEFAULT_URL}",
+        help=f"A running service. Env: EVENTSTORE_URL. Default: of --data-dir, else {DEFAULT_URL}",
         rich_help_panel="Where",
     ),
 ]
@@ -42,7 +43,7 @@ DataDirOption = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        help="Without --dsn: data directory of a running 'eventstore serve'. "
+        help="The data directory of an 'eventstore serve' that runs here. "
         "Env: EVENTSTORE_DATA_DIR. Default: as serve has it",
         rich_help_panel="Where",
     ),
@@ -50,6 +51,8 @@ DataDirOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-def target_of(dsn: str | None, url: str | None, schema: str | None) -> Target:
+def target_of(
+    dsn: str | None, url: str | None, schema: str | None, data_dir: Path | None = None
+) -> Target:
     """Give what these options, or else the environment, name."""
-    return resolve(dsn, url, schema, os.environ)
+    return resolve(dsn, url, schema, data_dir, os.environ)

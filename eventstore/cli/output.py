@@ -152,6 +152,11 @@ def harmless(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def counted(count: int, noun: str) -> str:
+    """Give a number and what it counts: 1 event, 2,000 events."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def one_line(text: str) -> str:
     """Give a text of several lines as one, harmless."""
     return harmless(" ".join(text.split()))
@@ -180,18 +185,18 @@ def progress(title: str, total: int | None) -> Iterator[Advance]:
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %" if total else ""),
-        TextColumn("{task.fields[events]:,} events, {task.fields[rate]:,.0f}/s"),
+        TextColumn("{task.fields[events]}, {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn() if total else TimeElapsedColumn(),
         console=console,
         transient=True,
     )
     with bar:
-        task = bar.add_task(title, total=total, events=0, rate=0.0)
+        task = bar.add_task(title, total=total, events=counted(0, "event"), rate=0.0)
 
         def advance(done: int, events: int) -> None:
             elapsed = bar.tasks[0].elapsed or 0
             rate = events / elapsed if elapsed > 0 else 0.0
-            bar.update(task, completed=done, events=events, rate=rate)
+            bar.update(task, completed=done, events=counted(events, "event"), rate=rate)
 
         yield advance
 

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eventstore.cli.asking import NameArgument, ask
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
-from eventstore.cli.output import harmless, one_line, out, write_json
+from eventstore.cli.asking import NameArgument, ask, ask_of
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
+from eventstore.cli.output import counted, err, harmless, one_line, out, write_json
 from eventstore.cli.projections_watch import NONE_YET, status_json, status_table, watch
 from eventstore.cli.rebuild import drop, rebuild, switch
 from eventstore.cli.target import Store
@@ -32,8 +39,8 @@ def projections() -> None:
 
     \b
     eventstore projections list
-    eventstore projections watch                     lag and rate, each second
-    eventstore projections status orders             all of one, and what is parked
+    eventstore projections watch                 lag and rate, each second
+    eventstore projections status orders         all of one, and what is parked
     eventstore projections wait orders --position 1200
 
     A worker runs them: eventstore worker myapp:app.
@@ -45,6 +52,7 @@ def list_(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List every version of every projection: state, checkpoint, lag, parked streams.
@@ -53,7 +61,7 @@ def list_(
     eventstore projections list
     eventstore projections list --json | jq 'select(.lag_events > 0)'
     """
-    found = ask(target_of(dsn, url, schema), lambda store: store.projections.all())
+    found = ask(target_of(dsn, url, schema, data_dir), lambda store: store.projections.all())
     if as_json:
         for one in found:
             write_json(status_json(one))
@@ -70,6 +78,7 @@ def status(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell everything of one projection, with the streams that are parked.
@@ -83,7 +92,8 @@ def status(
         found = await store.projections.get(name, version=version)
         return found, await store.projections.parked(name, version=version)
 
-    found, parked = ask(target_of(dsn, url, schema), both)
+    target = target_of(dsn, url, schema, data_dir)
+    found, parked = ask_of(target, name, both, version=version)
     if as_json:
         write_json({**status_json(found), "parked": list(map(_parked_json, parked))})
         return
@@ -94,27 +104,46 @@ def status(
 
 @projections_app.command()
 def parked(
-    name: NameArgument,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Default: all of them", show_default=False),
+    ] = None,
     version: VersionOption = None,
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the streams that are held back, each from the event on that could not be applied.
 
     \b
-    eventstore projections parked orders
+    eventstore projections parked
     eventstore projections parked orders --json | jq -r .stream
     """
-    found = ask(
-        target_of(dsn, url, schema), lambda store: store.projections.parked(name, version=version)
-    )
+    if name is None and version is not None:
+        raise typer.BadParameter("--version goes with NAME")
+
+    async def listed(store: Store) -> list[tuple[ProjectionStatus, ParkedStream]]:
+        if name is not None:
+            of = [await store.projections.get(name, version=version)]
+        else:
+            of = [one for one in await store.projections.all() if one.parked_streams]
+        return [
+            (one, stream)
+            for one in of
+            for stream in await store.projections.parked(one.projection, version=one.version)
+        ]
+
+    target = target_of(dsn, url, schema, data_dir)
+    found = ask(target, listed) if name is None else ask_of(target, name, listed, version=version)
     if as_json:
-        for one in found:
-            write_json(_parked_json(one))
+        for of, stream in found:
+            whose = {"projection": of.projection, "version": of.version} if name is None else {}
+            write_json({**whose, **_parked_json(stream)})
     elif found:
-        _print_parked(found)
+        titles = [f"{of.projection} v{of.version}" for of, _ in found] if name is None else []
+        _print_parked([stream for _, stream in found], titles)
     else:
         out().print("no stream is parked")
 
@@ -126,6 +155,7 @@ def pause(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Let a projection rest, on every worker, until it is resumed.
 
@@ -133,7 +163,12 @@ def pause(
     eventstore projections pause orders
     eventstore projections pause orders --version 2
     """
-    ask(target_of(dsn, url, schema), lambda store: store.projections.pause(name, version=version))
+    ask_of(
+        target_of(dsn, url, schema, data_dir),
+        name,
+        lambda store: store.projections.pause(name, version=version),
+        version=version,
+    )
     out().print(f"{name} is paused; go on: eventstore projections resume {name}")
 
 
@@ -144,6 +179,7 @@ def resume(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Let a projection that is paused or stopped go on where it was.
 
@@ -151,7 +187,12 @@ def resume(
     eventstore projections resume orders
     eventstore projections resume orders --version 2
     """
-    ask(target_of(dsn, url, schema), lambda store: store.projections.resume(name, version=version))
+    ask_of(
+        target_of(dsn, url, schema, data_dir),
+        name,
+        lambda store: store.projections.resume(name, version=version),
+        version=version,
+    )
     out().print(f"{name} goes on")
 
 
@@ -166,6 +207,7 @@ def retry(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Try a parked stream again from the event that failed: say, after a fix of its handler.
 
@@ -177,11 +219,19 @@ def retry(
     """
     if (stream is None) is not everything:
         raise typer.BadParameter("name a parked stream, or give --all")
-    count = ask(
-        target_of(dsn, url, schema),
-        lambda store: store.projections.retry(name, stream, version=version),
-    )
-    out().print(f"{count} tried again; see: eventstore projections status {name}")
+
+    async def retried(store: Store) -> tuple[int, ProjectionStatus]:
+        count = await store.projections.retry(name, stream, version=version)
+        return count, await store.projections.get(name, version=version)
+
+    target = target_of(dsn, url, schema, data_dir)
+    count, found = ask_of(target, name, retried, version=version)
+    marked = f"{counted(count, 'stream')} marked to be tried again"
+    out().print(f"{marked}; see: eventstore projections status {name}")
+    if count and found.state == "waiting":
+        err().print(f"no worker runs {name}: start one, eventstore worker MODULE:NAME")
+    elif count and found.state != "running":
+        err().print(f"{name} is {found.state}: eventstore projections resume {name}")
 
 
 @projections_app.command()
@@ -192,6 +242,7 @@ def skip(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Leave out, for good, the event on which a parked stream waits, and go on behind it.
 
@@ -199,9 +250,11 @@ def skip(
     eventstore projections skip orders order-4
     eventstore projections skip orders order-4 --version 2
     """
-    position = ask(
-        target_of(dsn, url, schema),
+    position = ask_of(
+        target_of(dsn, url, schema, data_dir),
+        name,
         lambda store: store.projections.skip(name, stream, version=version),
+        version=version,
     )
     out().print(f"the event at position {position} is left out of {name}")
 
@@ -218,11 +271,13 @@ def wait(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Wait until a projection has applied a position, or a revision of a stream.
 
-    Exit code 0: it has. 1: not in time, or in vain (paused, stopped, parked), and why.
+    Exit code 0: it has. 1: not in time, or in vain (paused, stopped, parked),
+    and why.
 
     \b
     eventstore projections wait orders --position 1200
@@ -230,8 +285,9 @@ def wait(
     """
     if (position is None) is (stream is None) or (stream is None) is not (revision is None):
         raise typer.BadParameter("give --position, or --stream and --revision")
-    reached = ask(
-        target_of(dsn, url, schema),
+    reached = ask_of(
+        target_of(dsn, url, schema, data_dir),
+        name,
         lambda store: store.wait_for(
             name, position=position, stream=stream, revision=revision, timeout=timeout
         ),
@@ -255,7 +311,7 @@ def _print_status(one: ProjectionStatus) -> None:
     from rich.table import Table  # noqa: PLC0415 - keeps --json and --help fast
 
     state = one.state + (f": {one_line(one.reason)}" if one.reason else "")
-    behind = f"{one.lag_events} events, {one.lag_seconds:.1f} s behind"
+    behind = f"{counted(one.lag_events, 'event')}, {one.lag_seconds:.1f} s behind"
     moved = "never" if one.moved_at is None else one.moved_at.isoformat(" ", "seconds")
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in (
@@ -266,21 +322,23 @@ def _print_status(one: ProjectionStatus) -> None:
         ("moved at", moved),
         ("partitions", f"{one.partitions}, {one.leased_partitions} of them run now"),
         ("tables", ", ".join(one.tables)),
-        ("parked", f"{one.parked_streams} streams"),
-        ("skipped", f"{one.skipped_events} events"),
+        ("parked", counted(one.parked_streams, "stream")),
+        ("skipped", counted(one.skipped_events, "event")),
     ):
         table.add_row(name, value)
     out().print(table)
 
 
-def _print_parked(parked: Sequence[ParkedStream]) -> None:
+def _print_parked(parked: Sequence[ParkedStream], whose: Sequence[str] = ()) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
-    for title in ("parked stream", "position", "tries", "state", "failed at", "error"):
+    titles = ("parked stream", "position", "tries", "state", "failed at", "error")
+    for title in ("projection", *titles) if whose else titles:
         table.add_column(title, justify="right" if title in ("position", "tries") else "left")
-    for one in parked:
+    for number, one in enumerate(parked):
         table.add_row(
+            *whose[number : number + 1],
             harmless(f"{one.stream_name}@{one.revision}"),
             str(one.position),
             str(one.attempts),

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.asking import there_are
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
 from eventstore.cli.output import out, write_json, write_line
 from eventstore.cli.target import Target, hide_passwords, opened
 from eventstore.core.catalog import ProjectionStatus
@@ -34,6 +42,7 @@ def watch(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show lag and rate of projections, each second; Ctrl-C ends it.
@@ -45,7 +54,7 @@ def watch(
     A table in a terminal; lines where the output goes elsewhere.
     """
     try:
-        asyncio.run(_watch(target_of(dsn, url, schema), name, as_json=as_json))
+        asyncio.run(_watch(target_of(dsn, url, schema, data_dir), name, as_json=as_json))
     except KeyboardInterrupt:
         return
 
@@ -68,7 +77,7 @@ async def _watch(target: Target, name: str | None, *, as_json: bool) -> None:
                     is_seen = True
                     shown = [one for one in found if name in (None, one.projection)]
                     if name is not None and not shown:
-                        raise NotFound(f"there is no projection {name!r}")
+                        raise NotFound(f"there is no projection {name!r}; {there_are(found)}")
                     show.statuses(shown, rates.of(shown, time.monotonic()))
                 await asyncio.sleep(EVERY)
 

@@ -6,34 +6,42 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
 
-from eventstore.cli.local import admin_dsn
 from eventstore.cli.options import DataDirOption, DsnOption
+from eventstore.cli.where import resolve_database
 from eventstore.core.errors import EventStoreError
 
 
 def psql(
     ctx: typer.Context,
+    print_dsn: Annotated[
+        bool,
+        typer.Option("--print-dsn", help="Print a DSN for EventStore(dsn): as a worker logs in."),
+    ] = False,
     dsn: DsnOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Open psql on the store's database; every other option goes to psql.
 
-    Without --dsn: the database of the 'eventstore serve' that runs on this machine.
+    Without --dsn: that of the 'eventstore serve' that runs on this machine.
 
     \b
     eventstore psql
     eventstore psql -c '\\d+ eventstore.events'
     eventstore psql -c "SELECT eventstore.append('order-1', 'OrderPlaced', '{}')"
     eventstore psql -At -c 'SELECT count(*) FROM eventstore.events'
+    DSN=$(eventstore psql --print-dsn) python myapp.py
     """
-    is_embedded = dsn is None and (data_dir is not None or not os.environ.get("EVENTSTORE_DSN"))
-    found = admin_dsn(dsn, data_dir, os.environ)
-    program = _program(prefer_own=is_embedded)
-    address, password = without_password(found)
+    if print_dsn:
+        typer.echo(resolve_database(dsn, None, data_dir, os.environ, role="worker").dsn)
+        return
+    database = resolve_database(dsn, None, data_dir, os.environ)
+    program = _program(prefer_own=database.is_local)
+    address, password = without_password(database.dsn)
     environment = dict(os.environ)
     if password is not None:  # a command line can be read by everyone on the machine
         environment["PGPASSWORD"] = password

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
 from eventstore.cli.output import event_printer
 from eventstore.cli.target import Store, Target, opened
 from eventstore.core.errors import InvalidInput
@@ -48,6 +55,7 @@ def read(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print events, one a line.
@@ -63,7 +71,7 @@ def read(
             "--category, --type and --tag filter the log; leave out STREAM to use them"
         )
     query = query_of(category, event_type, tag)
-    target = target_of(dsn, url, schema)
+    target = target_of(dsn, url, schema, data_dir)
     direction: Direction = "backward" if backward else "forward"
 
     def events(store: Store) -> AsyncIterator[RecordedEvent]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eventstore.cli.asking import NameArgument, ask, run
+from eventstore.cli.asking import NameArgument, ask, ask_of, run, there_are
 from eventstore.cli.building import (
     Wanted,
     build_by_workers,
@@ -16,12 +16,11 @@ from eventstore.cli.building import (
     print_switched,
 )
 from eventstore.cli.loading import load_app
-from eventstore.cli.local import worker_dsn
 from eventstore.cli.options import DataDirOption, DsnOption, SchemaOption, UrlOption, target_of
-from eventstore.cli.output import out
-from eventstore.cli.target import resolve
+from eventstore.cli.output import err, out
+from eventstore.cli.where import resolve_database, schema_of
 from eventstore.core.catalog import no_projection
-from eventstore.core.errors import ProjectionRefused
+from eventstore.core.errors import NotFound, ProjectionRefused
 
 VersionArgument = Annotated[int, typer.Argument(metavar="VERSION", help="Which one.", min=1)]
 
@@ -42,7 +41,10 @@ def rebuild(
     compare: Annotated[
         bool, typer.Option("--compare", help="Then compare it with the version that serves.")
     ] = False,
-    switch: Annotated[bool, typer.Option("--switch", help="Then let it serve.")] = False,
+    switch: Annotated[
+        bool,
+        typer.Option("--switch", help="Then let it serve; with --compare, unless it differs."),
+    ] = False,
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
@@ -61,16 +63,13 @@ def rebuild(
     """
     wanted = Wanted(name, version, restart, compare, switch)
     if app is None:
-        if data_dir is not None:
-            raise typer.BadParameter("--data-dir goes with --app")
-        ask(target_of(dsn, url, schema), lambda store: build_by_workers(store, wanted))
+        ask(target_of(dsn, url, schema, data_dir), lambda store: build_by_workers(store, wanted))
         return
     if url is not None:
         raise typer.BadParameter("with --app it runs here, on the database: give --dsn, not --url")
     definition = definition_of(load_app(app), name, version)
-    database = worker_dsn(dsn, data_dir, os.environ)
-    chosen = resolve(database, None, schema, os.environ).schema
-    run(build_here(database, chosen, definition, wanted))
+    database = resolve_database(dsn, schema, data_dir, os.environ, role="worker")
+    run(build_here(database.dsn, schema_of(schema, os.environ), definition, wanted))
 
 
 def switch(
@@ -90,6 +89,7 @@ def switch(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Let another version serve under the plain table names, or the old one again.
 
@@ -102,11 +102,13 @@ def switch(
     as long as workers run it.
     """
 
-    before = ask(
-        target_of(dsn, url, schema),
+    before = ask_of(
+        target_of(dsn, url, schema, data_dir),
+        name,
         lambda store: store.projections.switch(
             name, version, even_if_behind=even_if_behind, timeout=timeout
         ),
+        version=version,
     )
     print_switched(name, version, before)
 
@@ -121,6 +123,7 @@ def drop(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Remove a version that does not serve, or a whole projection that no worker runs.
 
@@ -129,16 +132,15 @@ def drop(
     eventstore projections drop orders             every version, what serves too
 
     Its read tables go with it. Take it out of your App as well: a worker
-    that starts with it builds it anew.
+    that starts with it builds it anew. Workers that run a version leave it
+    alone then; a projection as a whole goes only if none runs it, since what
+    serves goes too.
     """
-    target = target_of(dsn, url, schema)
-    found = [
-        one
-        for one in ask(target, lambda store: store.projections.all())
-        if one.projection == name and version in (None, one.version)
-    ]
+    target = target_of(dsn, url, schema, data_dir)
+    known = ask(target, lambda store: store.projections.all())
+    found = [one for one in known if one.projection == name and version in (None, one.version)]
     if not found:
-        raise no_projection(name, version)
+        raise NotFound(f"{no_projection(name, version)}; {there_are(known)}")
     if version is not None and found[0].serving:
         raise ProjectionRefused(
             f"{name} version {version} serves; let another version serve first: "
@@ -154,3 +156,8 @@ def drop(
         typer.confirm(f"Drop {what} with {tables}?", abort=True, err=True)
     ask(target, lambda store: store.projections.drop(name, version))
     out().print(f"{what} is dropped")
+    if any(one.leased_partitions for one in found):
+        err().print(
+            f"a worker was running {what}: it leaves it alone, and the next one that starts with "
+            "it builds it anew; take it out of the App"
+        )

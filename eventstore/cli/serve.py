@@ -53,21 +53,21 @@ def serve(
     dsn: Annotated[
         str | None,
         typer.Option(
-            envvar="EVENTSTORE_DSN",
-            show_envvar=True,
+            metavar="DSN",
             help="Your own PostgreSQL (15 to 18), migrated by 'eventstore migrate'. "
-            "Without it a private PostgreSQL is started.",
+            "Without it a private PostgreSQL is started. Env: EVENTSTORE_DSN",
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="0: any free one.")
+    ] = DEFAULT_PORT,
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            envvar="EVENTSTORE_DATA_DIR",
-            show_envvar=True,
-            help="Where the private PostgreSQL keeps everything. "
-            "Default: /var/lib/eventstore as root, else your own data directory.",
+            metavar="DIR",
+            help="Where the private PostgreSQL keeps everything. Env: EVENTSTORE_DATA_DIR. "
+            "Default: /var/lib/eventstore as root, else your own data directory",
         ),
     ] = None,
     schema: Annotated[
@@ -86,17 +86,15 @@ def serve(
             "(in the environment: with spaces between). Default: none.",
         ),
     ] = None,
-    access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
 ) -> None:
     """Serve the store over HTTP.
 
-    eventstore serve                                   a private PostgreSQL, nothing to set up
-
-    eventstore serve --app myapp:app                   your commands, and a worker of your app
-
-    eventstore serve --dsn postgresql://app@db/shop    your own PostgreSQL
-
-    eventstore serve --allow-origin https://app.example    for a page's EventSource and fetch
+    \b
+    eventstore serve                                 a private PostgreSQL
+    eventstore serve --app myapp:app                 your commands, and a worker
+    eventstore serve --dsn postgresql://app@db/shop  your own PostgreSQL
+    eventstore serve --allow-origin https://app.example
 
     Ctrl-C or SIGTERM ends everything in order; after a crash just start it again.
     """
@@ -106,6 +104,11 @@ def serve(
     from eventstore.store import EventStore  # noqa: PLC0415
     from eventstore_api.cors import check_origin  # noqa: PLC0415
 
+    if dsn is not None and data_dir is not None:
+        raise typer.BadParameter("give --dsn (your PostgreSQL) or --data-dir (a private one)")
+    if dsn is None and data_dir is None:
+        dsn, folder = os.environ.get("EVENTSTORE_DSN"), os.environ.get("EVENTSTORE_DATA_DIR")
+        dsn, data_dir = dsn or None, Path(folder) if folder else None
     try:
         origins = [check_origin(origin) for origin in allow_origin or ()]
     except InvalidInput as fault:
@@ -210,7 +213,7 @@ def _end_service(log: logging.Logger) -> Callable[[str], None]:
 
 @contextlib.contextmanager
 def _service_file(path: Path, database: LocalDatabase, address: str) -> Iterator[None]:
-    """Tell `eventstore psql` and `doctor` where the private server is, while it runs."""
+    """Tell other commands where the service and its server are, while they run."""
     facts = {
         "url": address,
         "dsn": database.admin_dsn,

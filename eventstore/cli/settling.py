@@ -87,7 +87,7 @@ def nack(
 
     \b
     eventstore consumers nack emails 17-1795478549149026
-    eventstore consumers nack emails 17-1795478549149026 --action park --reason "unknown"
+    eventstore consumers nack emails 17-1795478549149026 --action park
     """
     if action not in ACTIONS:
         raise typer.BadParameter(f"--action is one of {', '.join(ACTIONS)}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from eventstore.cli.output import err
+from eventstore.cli.output import counted, err
 
 if TYPE_CHECKING:
     from eventstore.core.catalog import ProjectionStatus
@@ -71,7 +71,7 @@ def building(title: str) -> Iterator[Show]:
 def progress_line(title: str, now: ProjectionStatus, rate: float) -> str:
     """Say how far it is, at which rate (events a second), and how long it still takes."""
     share = 100 * now.checkpoint // now.head if now.head else 100
-    line = f"{title}: {now.checkpoint:,} of {now.head:,} events, {share} %"
+    line = f"{title}: {now.checkpoint:,} of {counted(now.head, 'event')}, {share} %"
     if rate > 0:
         line += f", {rate:,.0f}/s"
         if now.lag_events:

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
 from eventstore.cli.output import write_json, write_line
 from eventstore.cli.target import Target, opened
 
@@ -21,6 +28,7 @@ def streams(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List streams in name order, with the revision of their last event.
@@ -30,7 +38,7 @@ def streams(
     eventstore streams --category order --limit 20
     eventstore streams --prefix order-2026 --json
     """
-    target = target_of(dsn, url, schema)
+    target = target_of(dsn, url, schema, data_dir)
     asyncio.run(_list(target, prefix, category, limit, as_json=as_json))
 
 

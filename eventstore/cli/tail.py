@@ -10,7 +10,14 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
 from eventstore.cli.output import ending_with_the_reader, event_printer
 from eventstore.cli.read import CategoryOption, TagOption, TypeOption
 from eventstore.cli.target import Store, Target, hide_passwords, opened
@@ -50,6 +57,7 @@ def tail(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print the last events, one a line, and with -f every event as it comes.
@@ -60,7 +68,8 @@ def tail(
     eventstore tail -f order-1 --from start
     eventstore tail -f --from 1200 --json | jq .data
 
-    With -f it reconnects by itself, and no event is left out or repeated. Ctrl-C ends it.
+    With -f it reconnects by itself, and no event is left out or repeated.
+    Ctrl-C ends it.
     """
     if last is not None and start is not None:
         raise typer.BadParameter("-n and --from both say where to begin; give one of them")
@@ -74,7 +83,7 @@ def tail(
     except InvalidInput as fault:
         raise typer.BadParameter(str(fault)) from None
     beginning = _beginning(start, DEFAULT_LAST if last is None else last)
-    target = target_of(dsn, url, schema)
+    target = target_of(dsn, url, schema, data_dir)
     try:
         asyncio.run(_tail(target, query, beginning, follow=follow, as_json=as_json))
     except KeyboardInterrupt:

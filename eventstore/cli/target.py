@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
-
-import typer
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from eventstore.core.errors import InvalidInput, Unavailable
-from eventstore.postgres.schema import DEFAULT_SCHEMA, check_schema_name
 
 if TYPE_CHECKING:
     from eventstore.client import EventStoreClient
@@ -39,24 +36,6 @@ class Target(NamedTuple):
         return f"{hide_passwords(self.dsn)} (schema {self.schema})" if self.dsn else str(self.url)
 
 
-def resolve(
-    dsn: str | None, url: str | None, schema: str | None, environ: Mapping[str, str]
-) -> Target:
-    """Decide what to talk to: the options win over the environment, a DSN over a URL."""
-    if dsn is not None and url is not None:
-        raise typer.BadParameter("give --dsn (the database) or --url (a service), not both")
-    if dsn is None and url is None:
-        dsn = environ.get("EVENTSTORE_DSN") or None
-    if dsn is not None:
-        chosen = schema or environ.get("EVENTSTORE_SCHEMA") or DEFAULT_SCHEMA
-        return Target(check_dsn(dsn), None, check_schema_name(chosen))
-    if schema is not None:
-        raise typer.BadParameter(
-            "--schema goes with --dsn; which schema a service serves is said to 'eventstore serve'"
-        )
-    return Target(None, url or environ.get("EVENTSTORE_URL") or DEFAULT_URL, DEFAULT_SCHEMA)
-
-
 def check_dsn(dsn: str) -> str:
     """Return the DSN, or raise InvalidInput that does not repeat it.
 
@@ -82,6 +61,15 @@ def check_dsn(dsn: str) -> str:
 def hide_passwords(text: str) -> str:
     """Replace the passwords of DSNs in a text by stars."""
     return _PASSWORD.sub(lambda match: f"{match[1]}:***@" if match[1] is not None else "***", text)
+
+
+def database_title(dsn: str) -> str:
+    """Name a database for people: where its server is, and its name; no user, no password."""
+    parts = urlsplit(dsn)
+    options = dict(parse_qsl(parts.query))
+    host = parts.netloc.rpartition("@")[2] or options.get("host") or "the default host"
+    name = unquote(parts.path.lstrip("/")) or options.get("dbname") or "the default database"
+    return f"{name} at {host}"
 
 
 @asynccontextmanager

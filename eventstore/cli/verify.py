@@ -7,8 +7,15 @@ from typing import Final, NamedTuple
 
 import typer
 
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
-from eventstore.cli.output import every, out, progress, write_json
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
+from eventstore.cli.output import counted, every, out, progress, write_json
 from eventstore.cli.target import Target, opened
 from eventstore.core.history import EVENT_IDS, KEPT_VIOLATIONS, LOG_CHECKS, History
 
@@ -28,6 +35,7 @@ def verify(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read the whole log and check its promises; exit code 1 if one is broken.
@@ -42,7 +50,7 @@ def verify(
     eventstore verify
     eventstore verify --dsn postgresql://postgres@db/shop --json
     """
-    target = target_of(dsn, url, schema)
+    target = target_of(dsn, url, schema, data_dir)
     history = asyncio.run(_history(target))
     checks = [
         Check(
@@ -100,5 +108,6 @@ def _print(history: History, checks: list[Check], *, as_json: bool) -> None:
             console.print(f"{check.check}: {problem}", style="red", soft_wrap=True)
         if check.violations > len(check.examples) >= KEPT_VIOLATIONS:
             console.print(f"{check.check}: and {check.violations - len(check.examples):,} more")
-    verdict = f"{broken:,} violations" if broken else "all well"
-    console.print(f"{history.events:,} events, {history.streams:,} streams: {verdict}")
+    verdict = counted(broken, "violation") if broken else "all well"
+    seen = f"{counted(history.events, 'event')}, {counted(history.streams, 'stream')}"
+    console.print(f"{seen}: {verdict}")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eventstore.cli.local import worker_dsn
 from eventstore.cli.loops import loop_factory
 from eventstore.cli.options import DataDirOption
+from eventstore.cli.where import resolve_database
 from eventstore.cli.working import load_run
 from eventstore.memory import settle_memory
 from eventstore.postgres.schema import DEFAULT_SCHEMA
@@ -42,18 +42,22 @@ def worker(
     eventstore worker myapp:app
     eventstore worker myapp:app --dsn postgresql://worker@db/shop
 
-    Start as many as you like, on any number of machines: they share the work, and take over from
-    one that dies within 10 s. Ctrl-C or SIGTERM ends after the batch and the handlers that are
-    under way. Read tables are in schema <schema>_read; 'SELECT * FROM
-    eventstore.projection_status' tells how far they are, and 'consumer_status' how far reactors
-    are.
+    Start as many as you like, on any number of machines: they share the work,
+    and take over from one that dies within 10 s. Ctrl-C or SIGTERM ends after
+    the batch and the handlers that are under way. Read tables are in schema
+    <schema>_read; 'eventstore projections list' tells how far they are, and
+    'eventstore consumers list' how far reactors are.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    database = resolve_database(dsn, schema, data_dir, os.environ, role="worker")
+    logging.getLogger("eventstore").info(
+        "a worker of %s (store %s at %s)", app, schema, database.title
+    )
     made = load_run(app)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_work(made, worker_dsn(dsn, data_dir, os.environ), schema))
+        runner.run(_work(made, database.dsn, schema))
 
 
 async def _work(app: App, dsn: str, schema: str) -> None:

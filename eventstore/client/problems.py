@@ -70,7 +70,9 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
     "history-rewound": lambda _, facts: HistoryRewound(
         facts["position"], facts["epoch"], facts["head"], facts["current_epoch"]
     ),
-    "definition-changed": lambda _, facts: DefinitionChanged(facts["projection"], facts["version"]),
+    "definition-changed": lambda _, facts: DefinitionChanged(
+        facts["projection"], facts["version"], facts["known_with"]
+    ),
     "consumer-refused": lambda detail, _: ConsumerRefused(detail),
     "projection-refused": lambda detail, _: ProjectionRefused(detail),
     "projection-stopped": lambda _, facts: ProjectionStopped(

@@ -230,20 +230,31 @@ class DefinitionChanged(EventStoreError):
     """A version of a projection has begun with another definition than the one given now.
 
     Give the changed definition a new version: it is then built beside the one that serves.
+    `known_with` says in what it differs, for people.
     """
 
-    def __init__(self, projection: str, version: int) -> None:
+    def __init__(
+        self,
+        projection: str,
+        version: int,
+        known_with: str = "other tables, or another query, partitions, statement or inline",
+    ) -> None:
         super().__init__(
-            f"projection {projection!r} version {version} is known with other tables, or another "
-            f"query, partitions, statement or inline: give the changed definition version "
-            f"{version + 1}; handlers may change freely under the same version"
+            f"projection {projection!r} version {version} is known with {known_with}: give the "
+            f"changed definition version {version + 1}; handlers may change freely under the same "
+            "version"
         )
         self.projection = projection
         self.version = version
+        self.known_with = known_with
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"projection": self.projection, "version": self.version}
+        return {
+            "projection": self.projection,
+            "version": self.version,
+            "known_with": self.known_with,
+        }
 
 
 class ProjectionRefused(EventStoreError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -35,6 +35,33 @@ def facts(projection: Definition) -> dict[str, Any]:
     if isinstance(projection, SqlProjection):
         facts |= {"statement": projection.statement, "inline": projection.inline}
     return facts
+
+
+def known_with(projection: Definition, known: Sequence[tuple[Any, ...]]) -> str:
+    """Say in what a version that is known differs from a definition with another fingerprint.
+
+    `known` are the rows of `projection_known`: query, partitions, and a table with its columns.
+    """
+    said = []
+    given = {table.name: {column.name for column in table.columns} for table in projection.tables}
+    if any(json.loads(query) != json.loads(projection.query.to_json()) for query, *_ in known):
+        said.append("another query")
+    if partitions := {count for _, count, *_ in known} - {projection.partitions}:
+        said.append(f"partitions={partitions.pop()}")
+    tables = {name: set(columns) for *_, name, columns in known}
+    if tables.keys() != given.keys():
+        said.append(f"other tables ({', '.join(sorted(tables))})")
+    said += [
+        f"other columns of table {name} ({', '.join(sorted(columns))})"
+        for name, columns in sorted(tables.items())
+        if columns != given.get(name, columns)
+    ]
+    if said:
+        return " and ".join(said)
+    # The rest of its facts is only known by their fingerprint.
+    of_tables = "other types, keys, constraints or indexes of its tables"
+    is_sql = isinstance(projection, SqlProjection)
+    return f"another statement or inline, or {of_tables}" if is_sql else of_tables
 
 
 def _table(table: sa.Table) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from eventstore.core.errors import DefinitionChanged, InvalidInput
 from eventstore.postgres.errors import translate
 from eventstore.postgres.statements import statements
 from eventstore.projections.connection import FAILURES, Connection
-from eventstore.projections.fingerprint import fingerprint
+from eventstore.projections.fingerprint import fingerprint, known_with
 from eventstore.projections.tables import ReadTable
 
 logger: Final = logging.getLogger("eventstore.projections")
@@ -68,7 +68,15 @@ async def register(connection: Connection, projection: Definition, *, schema: st
         ) from error
     except FAILURES as error:
         if getattr(error, "sqlstate", None) == "ST007":
-            raise DefinitionChanged(projection.name, projection.version) from error
+            known = await connection.fetch(
+                statements(schema)["projection_known"],
+                projection.name,
+                projection.version,
+                f"{schema}_read",
+            )
+            raise DefinitionChanged(
+                projection.name, projection.version, known_with(projection, list(map(tuple, known)))
+            ) from error
         raise translate(error) from error
     return is_new
 

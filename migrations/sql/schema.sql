@@ -2899,11 +2899,12 @@ CREATE FUNCTION eventstore.retry_parked(projection text, stream_name text DEFAUL
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
     WITH asked AS (
-        UPDATE eventstore.projection_failures AS f SET state = 'retrying', tries = 0
+        UPDATE eventstore.projection_failures AS f
+           SET state = 'retrying', tries = CASE f.state WHEN 'parked' THEN 0 ELSE f.tries END
           FROM eventstore.projection_versions AS v
          WHERE v.projection = $1 AND CASE WHEN $3 IS NULL THEN v.serving ELSE v.version = $3 END
            AND f.projection = v.projection AND f.version = v.version
-           AND f.state = 'parked' AND ($2 IS NULL OR f.stream_name = $2)
+           AND f.state IN ('parked', 'retrying') AND ($2 IS NULL OR f.stream_name = $2)
         RETURNING 1)
     SELECT count(*) FROM asked
 $_$;

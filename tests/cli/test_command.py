@@ -34,8 +34,12 @@ def test_what_a_command_causes_is_printed(cli: Cli) -> None:
 
 
 def test_a_refusal_is_one_line_and_an_exit_code(cli: Cli) -> None:
-    done = cli("command", "wallet", "Withdraw", '{"amount": 5}', "--id", "1", code=1)
-    assert done.err == "eventstore: there is not enough\n"
+    withdraw = ("command", "wallet", "Withdraw", '{"amount": 5}', "--id", "1")
+    done = cli(*withdraw, code=1)
+    assert done.err == 'eventstore: there is not enough {"balance": 0}\n'
+    problem = cli(*withdraw, "--json", code=1).json()
+    assert problem["type"] == "urn:eventstore:problem:command-refused"
+    assert (problem["reason"], problem["details"]) == ("there is not enough", {"balance": 0})
     done = cli("command", "wallet", "Steal", "--id", "1", code=1)
     assert "known: Deposit" in done.err
     done = cli("command", "wallet", "Deposit", '{"amount": "5"}', "--id", "1", code=1)
@@ -53,3 +57,15 @@ def test_a_refusal_is_one_line_and_an_exit_code(cli: Cli) -> None:
 )
 def test_what_is_typed_wrongly_is_said(nowhere: Cli, options: tuple[str, ...], told: str) -> None:
     assert told in nowhere("command", "wallet", "Touch", *options, code=2).err
+
+
+def test_an_id_with_the_category_in_front_is_told_where_the_stream_is_new(cli: Cli) -> None:
+    hint = "--id is without the category: --id 1, or --stream wallet-1"
+    deposit = ("command", "wallet", "Deposit", '{"amount": 5}')
+    withdraw = ("command", "wallet", "Withdraw", '{"amount": 5}', "--id")
+    assert hint in cli(*withdraw, "wallet-1", code=1).err
+    assert cli(*deposit, "--id", "1").err == ""
+    assert hint in cli(*deposit, "--id", "wallet-1").err
+    assert cli(*deposit, "--id", "wallet-1").err == ""  # it is there: it was meant
+    assert cli(*deposit, "--id", "a-1").err == ""
+    assert "category" not in cli(*withdraw, "b-1", code=1).err

@@ -187,3 +187,23 @@ def test_events_without_ids_get_ids_that_repeat(cli: Cli, tmp_path: Path) -> Non
     file = write(tmp_path / "made.jsonl", text)
     assert cli("import", file).out == "stored 3 events, 0 were there already\n"
     assert cli("import", file, "--batch", 2).out == "stored 0 events, 3 were there already\n"
+
+
+def test_an_export_from_nowhere_leaves_no_file(nowhere: Cli, tmp_path: Path) -> None:
+    nowhere("export", "-o", tmp_path / "a.ndjson", "--url", "http://127.0.0.1:9", code=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_not_there_is_told_first(nowhere: Cli, tmp_path: Path) -> None:
+    for name in ("nope.csv", "nope.ndjson", "nope"):
+        told = nowhere("import", tmp_path / name, "--url", "http://127.0.0.1:9", code=1).err
+        assert told == f"eventstore: cannot read {tmp_path / name}: there is no such file\n"
+
+
+def test_one_is_not_told_as_many(cli: Cli, tmp_path: Path) -> None:
+    line = '{"stream":"a","type":"T"}\n'
+    options = ("import", "-", "--format", "ndjson", "--source", "x")
+    assert cli(*options, stdin=line).out == "stored 1 event, 0 were there already\n"
+    assert cli(*options, stdin=line).out == "stored 0 events, 1 was there already\n"
+    assert cli("export", "-o", tmp_path / "a").err == f"1 event in {tmp_path / 'a'}\n"
+    assert cli("verify").out.endswith("1 event, 1 stream: all well\n")

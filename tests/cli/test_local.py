@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from eventstore import EventStoreError
-from eventstore.cli.local import admin_dsn, local_service, worker_dsn
+from eventstore.cli.local import local_service, running_service
 
 DSN = "postgresql://postgres@/eventstore?host=/x"
 WORKER = DSN.replace("postgres@", "eventstore_runner@")
-OTHER = "postgresql://u@other/db"
 
 
 def write(folder: Path, **facts: Any) -> None:
@@ -36,6 +35,7 @@ def test_a_service_that_has_ended_is_not_taken_for_a_running_one(tmp_path: Path)
     write(tmp_path, pid=pid)
     with pytest.raises(EventStoreError, match="has ended; start it: eventstore serve"):
         local_service(tmp_path, {})
+    assert running_service(tmp_path, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -51,22 +51,3 @@ def test_where_nothing_runs_it_says_what_to_do(tmp_path: Path) -> None:
     problem = "no service runs on .*start it: eventstore serve.*--data-dir.*EVENTSTORE_DATA_DIR"
     with pytest.raises(EventStoreError, match=problem):
         local_service(tmp_path / "nothing", {})
-
-
-@pytest.mark.parametrize(
-    ("dsn", "has_folder", "environ", "expected"),
-    [
-        (OTHER, True, {}, OTHER),
-        (None, True, {"EVENTSTORE_DSN": OTHER}, DSN),
-        (None, False, {"EVENTSTORE_DSN": OTHER}, OTHER),
-        (OTHER, False, {"EVENTSTORE_DSN": DSN}, OTHER),
-    ],
-)
-def test_what_is_said_now_wins_over_the_environment(
-    tmp_path: Path, dsn: str | None, has_folder: bool, environ: dict[str, str], expected: str
-) -> None:
-    write(tmp_path)
-    folder = tmp_path if has_folder else None
-    assert admin_dsn(dsn, folder, environ) == expected
-    of_worker = WORKER if expected == DSN else expected
-    assert worker_dsn(dsn, folder, environ) == of_worker

@@ -6,14 +6,17 @@ import asyncio
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from eventstore import EventData, EventStore
+from eventstore.cli.hints import in_commands
 from eventstore.cli.projections_watch import Rates
 from eventstore.core.catalog import ProjectionStatus
 from tests.cli.conftest import Cli
@@ -91,7 +94,10 @@ def test_operators_pause_resume_retry_and_skip(at: Cli, sql: Psql) -> None:
     at("projections", "resume", "orders")
     assert state() == "waiting"
     assert "position 2 is left out" in at("projections", "skip", "orders", "order-1").out
-    at("projections", "retry", "orders", "order-2")
+    for _ in range(2):  # asked again, it is the same
+        retried = at("projections", "retry", "orders", "order-2")
+        assert retried.out.startswith("1 stream marked to be tried again; see: ")
+        assert "no worker runs orders: start one" in retried.err
     assert "Restart the workers" in at("projections", "retry", "--help").out
     told = at("projections", "parked", "orders", "--json").lines()
     assert [(one["stream"], one["state"]) for one in told] == [
@@ -101,7 +107,10 @@ def test_operators_pause_resume_retry_and_skip(at: Cli, sql: Psql) -> None:
     sql.execute(
         "UPDATE eventstore.projection_failures SET state = 'parked' WHERE state = 'retrying'"
     )
-    assert at("projections", "retry", "orders", "--all").out.startswith("2 ")
+    at("projections", "pause", "orders")
+    retried = at("projections", "retry", "orders", "--all")
+    assert retried.out.startswith("2 streams marked to be tried again")
+    assert "orders is paused: eventstore projections resume orders" in retried.err
     assert "not parked" in at("projections", "skip", "orders", "order-9", code=1).err
 
 
@@ -119,6 +128,62 @@ def test_a_wait_ends_with_what_became_of_it(at: Cli) -> None:
     at("projections", "pause", "orders")
     late = ("wait", "orders", "--position", 8, "--timeout", 3_600)
     assert "paused" in at("projections", *late, code=1).err
+
+
+@pytest.mark.usefixtures("parked")
+def test_all_that_is_parked_is_listed(at: Cli) -> None:
+    header, *rows = at("projections", "parked").out.splitlines()
+    assert header.split()[:2] == ["projection", "parked"]
+    assert [row.split()[:3] for row in rows] == [
+        ["orders", "v1", "order-1@1"],
+        ["orders", "v1", "order-2@1"],
+    ]
+    told = at("projections", "parked", "--json").lines()
+    assert [(one["projection"], one["version"], one["stream"]) for one in told] == [
+        ("orders", 1, "order-1"),
+        ("orders", 1, "order-2"),
+    ]
+
+
+@pytest.mark.usefixtures("parked")
+def test_who_asks_for_what_is_not_there_is_told_what_there_is(at: Cli) -> None:
+    for options in (["none"], ["orders", "--version", 7]):
+        for verb in ("status", "parked", "pause", "resume"):
+            told = at("projections", verb, *options, code=1).err
+            assert told.endswith("; there are: orders version 1\n"), told
+    for arguments in (
+        "retry none --all",
+        "skip none a",
+        "wait none --position 1",
+        "watch none",
+        "switch none 1",
+        "drop none 1",
+        "rebuild none",
+    ):
+        told = at("projections", *arguments.split(), code=1).err
+        assert "there are: orders version 1" in told, told
+    assert "there are" not in at("projections", "retry", "orders", "order-9", code=1).err
+
+
+def test_hints_name_commands(at: Cli, sql: Psql) -> None:
+    sql.execute("SELECT eventstore.projection_register_v1('orders', 1, '{}', '{a}', 'x', 1)")
+    sql.execute("SELECT eventstore.projection_lease_v1('orders', 1, 'w', 60)")
+    refused = at("projections", "drop", "orders", "--yes", code=1).err
+    assert "or pause it first: eventstore projections pause NAME --version N" in refused
+    assert "eventstore." not in refused
+
+
+HINTS = "".join(
+    path.read_text(encoding="utf-8")
+    for path in (Path(__file__).parents[2] / "migrations/sql/functions").glob("*.sql")
+)
+
+
+@pytest.mark.parametrize(
+    "hint", sorted(set(re.findall(r"HINT = '([^']*eventstore\.[^']*)'", HINTS)))
+)
+def test_no_hint_of_the_database_is_sql_at_the_command_line(hint: str) -> None:
+    assert "eventstore." not in in_commands(hint)
 
 
 def test_what_is_not_there_is_told(at: Cli) -> None:

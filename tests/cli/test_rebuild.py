@@ -73,7 +73,7 @@ def test_a_new_version_is_built_compared_and_serves_and_the_old_one_goes(
     assert tables(sql) == ["orders", "orders__v1"]
     refused = built("projections", "drop", "orders", 2, "--yes", code=1).err
     assert "serves; let another version serve first: eventstore projections switch" in refused
-    built("projections", "drop", "orders", 1, "--yes")
+    assert built("projections", "drop", "orders", 1, "--yes").err == ""
     assert tables(sql) == ["orders"]
 
 
@@ -82,6 +82,10 @@ def test_what_a_version_holds_is_built_anew_if_asked(built: Cli, sql: Psql) -> N
     sql.execute("UPDATE eventstore_read.orders__v2 SET events = 9")
     done = built("projections", "rebuild", "orders", *SECOND, "--compare")
     assert "differs" in done.out
+    done = built("projections", "rebuild", "orders", *SECOND, "--compare", "--switch", code=1)
+    assert "differs, so it does not serve yet" in done.err
+    assert done.err.endswith(": eventstore projections switch orders 2\n")
+    assert rows(sql) == [("order-1", 3)]
     done = built("projections", "rebuild", "orders", *SECOND, "--restart", "--compare")
     assert "same" in done.out
     assert rows(sql, "orders__v2") == [("order-1", 3, "T")]
@@ -109,6 +113,8 @@ def test_what_workers_build_is_watched_and_missed_if_they_do_not(
     try:
         monkeypatch.setattr(building, "UNRUN", DEADLINE)
         assert "at position 4 of 4" in built(*watch, "--switch").out
+        dropped = built("projections", "drop", "orders", 1, "--yes")
+        assert "a worker was running orders version 1: it leaves it alone" in dropped.err
     finally:
         worker.terminate()
     assert worker.wait(DEADLINE) == 0

@@ -86,7 +86,7 @@ def test_a_worker_that_cannot_work_ends_the_service_and_says_why(
             process.kill()
     assert process.returncode == 1
     told = log.splitlines()[-1]
-    assert told.startswith("eventstore: projection 'orders' version 1 is known with other tables")
+    assert told.startswith("eventstore: projection 'orders' version 1 is known with another query")
     assert "give the changed definition version 2" in told
     assert "Traceback" not in log
 

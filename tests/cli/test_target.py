@@ -1,59 +1,12 @@
-"""Which database or service a command talks to, and that no password is ever shown."""
+"""DSNs: which are taken, and that no password is ever shown."""
 
 from __future__ import annotations
 
 import pytest
-import typer
 
 from eventstore import InvalidInput
 from eventstore.cli.psql import without_password
-from eventstore.cli.target import DEFAULT_URL, Target, check_dsn, hide_passwords, resolve
-
-DSN = "postgresql://u@h/db"
-OTHER = "postgresql://u@other/db"
-URL = "http://service:1"
-
-
-@pytest.mark.parametrize(
-    ("dsn", "url", "schema", "environ", "expected"),
-    [
-        (None, None, None, {}, Target(None, DEFAULT_URL, "eventstore")),
-        (None, URL, None, {}, Target(None, URL, "eventstore")),
-        (DSN, None, None, {}, Target(DSN, None, "eventstore")),
-        (DSN, None, "shop", {"EVENTSTORE_SCHEMA": "x"}, Target(DSN, None, "shop")),
-        (DSN, None, None, {"EVENTSTORE_SCHEMA": "shop"}, Target(DSN, None, "shop")),
-        (None, None, None, {"EVENTSTORE_URL": URL}, Target(None, URL, "eventstore")),
-        (None, None, None, {"EVENTSTORE_DSN": DSN}, Target(DSN, None, "eventstore")),
-        (
-            None,
-            None,
-            None,
-            {"EVENTSTORE_DSN": DSN, "EVENTSTORE_URL": URL},
-            Target(DSN, None, "eventstore"),
-        ),
-        (None, URL, None, {"EVENTSTORE_DSN": DSN}, Target(None, URL, "eventstore")),
-        (OTHER, None, None, {"EVENTSTORE_DSN": DSN}, Target(OTHER, None, "eventstore")),
-        (None, None, None, {"EVENTSTORE_DSN": ""}, Target(None, DEFAULT_URL, "eventstore")),
-        (None, None, None, {"EVENTSTORE_SCHEMA": "x"}, Target(None, DEFAULT_URL, "eventstore")),
-    ],
-)
-def test_options_win_over_the_environment_and_a_dsn_over_a_url(
-    dsn: str | None, url: str | None, schema: str | None, environ: dict[str, str], expected: Target
-) -> None:
-    assert resolve(dsn, url, schema, environ) == expected
-
-
-@pytest.mark.parametrize(("dsn", "url", "schema"), [(DSN, URL, None), (None, URL, "shop")])
-def test_options_that_contradict_each_other_are_refused(
-    dsn: str | None, url: str | None, schema: str | None
-) -> None:
-    with pytest.raises(typer.BadParameter):
-        resolve(dsn, url, schema, {})
-
-
-def test_a_schema_name_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="schema name"):
-        resolve(DSN, None, 'x"; DROP', {})
+from eventstore.cli.target import check_dsn, database_title, hide_passwords
 
 
 @pytest.mark.parametrize(
@@ -116,3 +69,16 @@ def test_psql_gets_the_password_apart_from_its_command_line(
     dsn: str, expected: tuple[str, str | None]
 ) -> None:
     assert without_password(dsn) == expected
+
+
+@pytest.mark.parametrize(
+    ("dsn", "title"),
+    [
+        ("postgresql://u:hidden@h:5433/shop?sslmode=require", "shop at h:5433"),
+        ("postgresql://u@/shop?host=/tmp/x&password=hidden", "shop at /tmp/x"),
+        ("postgresql://u@h1,h2/a%20b", "a b at h1,h2"),
+        ("postgresql://", "the default database at the default host"),
+    ],
+)
+def test_a_database_is_named_by_what_is_no_secret(dsn: str, title: str) -> None:
+    assert database_title(dsn) == title

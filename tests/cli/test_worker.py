@@ -42,6 +42,8 @@ def folder(tmp_path: Path) -> Path:
     """A folder with a user's module in it."""
     (tmp_path / "shop.py").write_text(MODULE)
     (tmp_path / "broken.py").write_text("import module_that_is_not_there")
+    (tmp_path / "typo.py").write_text("import shop\n\ndef f(:\n    pass\n")
+    (tmp_path / "deep.py").write_text("import typo\n")
     return tmp_path
 
 
@@ -94,6 +96,8 @@ def test_a_worker_runs_the_app_and_ends_in_order(
     ("reference", "told"),
     [
         ("shop", "like myapp:app"),
+        ("shop.py:app", "not by the file: shop:app"),
+        ("./pkg/shop.py", "not by the file: pkg.shop:app"),
         ("none:app", "there is no module 'none'"),
         ("shop:none", "none is not there; write: none = eventstore.App("),
         ("shop:orders", "orders is no App but Projection"),
@@ -117,9 +121,19 @@ def test_what_is_wrong_with_an_app_is_told(
     assert "Traceback" not in done.stderr
 
 
-def test_what_a_module_lacks_itself_is_told_as_python_tells_it(folder: Path, dsn: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "place", "told"),
+    [
+        ("broken", 'broken.py", line 1, in <module>', "No module named 'module_that_is_not_there'"),
+        ("typo", 'typo.py", line 3', "SyntaxError: invalid syntax"),
+        ("deep", 'deep.py", line 1, in <module>', "SyntaxError: invalid syntax"),
+    ],
+)
+def test_what_is_wrong_within_a_module_is_told_with_its_own_frames(
+    folder: Path, dsn: str, module: str, place: str, told: str
+) -> None:
     done = subprocess.run(
-        [*COMMAND, "worker", "broken:app", "--dsn", dsn],
+        [*COMMAND, "worker", f"{module}:app", "--dsn", dsn],
         cwd=folder,
         env=environment(),
         capture_output=True,
@@ -128,4 +142,9 @@ def test_what_a_module_lacks_itself_is_told_as_python_tells_it(folder: Path, dsn
         check=False,
     )
     assert done.returncode == 1
-    assert "module_that_is_not_there" in done.stderr
+    assert f"eventstore: cannot import {module}:" in done.stderr
+    assert place in done.stderr
+    assert told in done.stderr.splitlines()[-1]
+    assert "typer" not in done.stderr
+    assert "importlib" not in done.stderr
+    assert "loading.py" not in done.stderr

@@ -41,6 +41,7 @@ ERRORS = [
     Unavailable("busy", retry_after=7),
     SchemaMismatch("run: eventstore migrate"),
     DefinitionChanged("orders", 1),
+    DefinitionChanged("orders", 1, "another query"),
     ProjectionRefused("it serves (let another version serve first)"),
     ProjectionStopped("orders", "stopped", "no disk"),
     ProjectionStopped("orders", "paused", None),

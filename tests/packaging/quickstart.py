@@ -9,6 +9,7 @@ that file, ```sh worker goes on in the background until the end, and blocks with
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -96,9 +97,11 @@ def service(bin_dir: Path, data_dir: Path) -> Iterator[str]:
     assert process.returncode == 0, f"eventstore serve ended with {process.returncode}"
 
 
-def run_block(language: str, code: str, *, bin_dir: Path, env: dict[str, str], cwd: Path) -> str:
+def run_block(
+    language: str, code: str, *, url: str, bin_dir: Path, env: dict[str, str], cwd: Path
+) -> str:
     """Run one block; give what it printed. Raises if it fails."""
-    code = code.replace(DEFAULT_URL, env["EVENTSTORE_URL"])
+    code = code.replace(DEFAULT_URL, url)
     if language == "sh":
         command = ["bash", "-euo", "pipefail", "-c", code]
     else:
@@ -118,24 +121,24 @@ def run_readme(bin_dir: Path, data_dir: Path) -> dict[str, Any]:
     """Run every block; give the service's description afterwards."""
     with service(bin_dir, data_dir) as url, tempfile.TemporaryDirectory() as folder:
         env = {
-            **os.environ,
+            **{key: text for key, text in os.environ.items() if not key.startswith("EVENTSTORE_")},
             "PATH": f"{bin_dir}:{os.environ['PATH']}",
-            "EVENTSTORE_URL": url,
             "EVENTSTORE_DATA_DIR": str(data_dir),
         }
+        run = functools.partial(run_block, url=url, bin_dir=bin_dir, env=env, cwd=Path(folder))
         outputs = []
         with contextlib.ExitStack() as background:
             for language, name, code in blocks(README.read_text(encoding="utf-8")):
                 if name == "worker":
                     background.enter_context(worker(code, env=env, cwd=Path(folder)))
                 elif name:
+                    assert code.startswith(f"# {name}\n"), f"{name} does not show its name"
                     (Path(folder) / name).write_text(code, encoding="utf-8")
                     if name.startswith("test_"):
                         tests = _RUN_TESTS.format(module=name.removesuffix(".py"))
-                        run_block("python", tests, bin_dir=bin_dir, env=env, cwd=Path(folder))
+                        run("python", tests)
                 else:
-                    done = run_block(language, code, bin_dir=bin_dir, env=env, cwd=Path(folder))
-                    outputs.append(done)
+                    outputs.append(run(language, code))
         assert "HTTP/1.1 201" in outputs[0], outputs[0]
         assert "someone was faster: 0" in outputs[1], outputs[1]
         assert any('"reached":true' in output for output in outputs), outputs

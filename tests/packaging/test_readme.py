@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from eventstore import EventStore
+from eventstore.client import EventStoreClient, SyncEventStoreClient
+from eventstore.sync import SyncEventStore
 from tests.packaging import quickstart
 
 README = quickstart.README.read_text(encoding="utf-8")
@@ -30,6 +33,16 @@ def test_every_code_block_of_the_readme_runs_in_order(data_dir: Path) -> None:
     root = quickstart.run_readme(Path(sys.executable).parent, data_dir)
 
     assert root["head"] == 6
+
+
+def test_stores_and_clients_have_the_methods_that_the_readme_says() -> None:
+    def lacks(store: type, client: type) -> set[str]:
+        names = {name for name in dir(client) if not name.startswith("_")}
+        return names - set(dir(store)) - {"request", "append_request"}  # what the CLI is made of
+
+    assert lacks(EventStore, EventStoreClient) == {"command"}
+    assert lacks(SyncEventStore, SyncEventStoreClient) == {"command", "follow"}
+    assert hasattr(EventStore, "handle")
 
 
 def test_the_test_command_of_the_readme_is_what_ci_runs() -> None:

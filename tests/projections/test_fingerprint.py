@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from eventstore import EventQuery, Projection
-from eventstore.projections.fingerprint import facts, fingerprint
+from eventstore import EventQuery, Projection, SqlProjection
+from eventstore.projections.fingerprint import facts, fingerprint, known_with
 
 
 def column(name: str, kind: Any, *more: Any, **options: Any) -> sa.Column[Any]:
@@ -100,3 +101,33 @@ def test_every_change_of_what_rows_depend_on_makes_one() -> None:
         made(column("a", sa.Text), column("b", sa.Text)),
     ]
     assert len({fingerprint(change) for change in changes}) == len(changes)
+
+
+QUERY = '{"any_of": [{"categories": ["order"]}]}'
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ((QUERY, 2, "orders", ["id", "a"]), "other types, keys, constraints or indexes of"),
+        (("{}", 2, "orders", ["id", "a"]), "another query"),
+        ((QUERY, 1, "orders", ["id", "a"]), "partitions=1"),
+        ((QUERY, 2, "others", ["id", "a"]), "other tables (others)"),
+        ((QUERY, 2, "orders", ["id", "b"]), "other columns of table orders (b, id)"),
+        (("{}", 1, "orders", ["id", "a"]), "another query and partitions=1"),
+    ],
+)
+def test_what_has_changed_is_said(known: tuple[Any, ...], said: str) -> None:
+    given = made(column("a", sa.Text), categories=["order"], partitions=2)
+    assert known_with(given, [known]).startswith(said)
+
+
+def test_of_a_statement_only_the_fingerprint_is_known() -> None:
+    given = SqlProjection(
+        "orders",
+        categories=["order"],
+        tables=made().tables,
+        statement="SELECT FROM batch, {orders}",
+    )
+    said = known_with(given, [(QUERY, 1, "orders", ["id"])])
+    assert said.startswith("another statement or inline, or ")

@@ -83,7 +83,7 @@ async def test_what_has_begun_is_not_defined_otherwise(connection: Pg, begun: st
     await register(connection, Counting(1).projection, schema=SCHEMA)
     await connection.execute(begun)
     rows_before = await connection.fetch("TABLE eventstore_read.orders")
-    with pytest.raises(DefinitionChanged):
+    with pytest.raises(DefinitionChanged, match="is known with partitions=1: "):
         await register(connection, Counting(1, partitions=2).projection, schema=SCHEMA)
     assert await connection.fetch("TABLE eventstore_read.orders") == rows_before
 

@@ -280,8 +280,13 @@ async def test_a_changed_definition_needs_a_new_version(worker: Pg) -> None:
     assert not await register(worker, made(), schema="eventstore")
     await worker.execute("UPDATE eventstore.projection_partitions SET checkpoint = 1")  # begun
     changed = Projection("orders", categories=["order"], tables=[orders])
-    problem = "tables, or another query, partitions, statement or inline.* version 2; handlers may"
+    problem = "is known with another query: .* version 2; handlers may"
     with pytest.raises(DefinitionChanged, match=problem):
+        await register(worker, changed, schema="eventstore")
+    wider = orders.to_metadata(sa.MetaData())
+    wider.append_column(sa.Column("more", sa.Text))
+    changed = Projection("orders", query=made().query, tables=[wider])
+    with pytest.raises(DefinitionChanged, match=r"known with other columns of table orders \("):
         await register(worker, changed, schema="eventstore")
     assert await register(worker, made(version=2), schema="eventstore")
     names = await worker.fetch(

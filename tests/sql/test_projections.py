@@ -320,6 +320,11 @@ async def test_parked_streams_are_held_retried_and_skipped(
     )
     assert await connection.fetchval("SELECT eventstore.retry_parked('orders', 'order-2')") == 0
     assert await connection.fetchval("SELECT eventstore.retry_parked('orders')") == 1
+    tried = "SELECT eventstore.projection_retry_v1('orders', 1, 'order-1')"
+    assert await connection.fetchval(tried) == 1
+    # Asked again before it has been tried: the same answer, and tries are not counted anew.
+    assert await connection.fetchval("SELECT eventstore.retry_parked('orders', 'order-1')") == 1
+    assert await connection.fetchval(tried) == 2
     await fail(connection, "order-1", 1, 2, "parked")
     assert await failures(connection) == [("order-1", 1, 2, "parked", 2)]
     skipped = "SELECT eventstore.skip_parked('orders', 'order-1')"

@@ -48,6 +48,18 @@ SELECT eventstore.projection_checkpoint_v1($1, $2, $3, $4, $5);
 -- name: projection_serves
 SELECT v.version FROM eventstore.projection_versions AS v WHERE v.projection = $1 AND v.serving;
 
+-- name: projection_known
+-- $3: the schema of read tables. What a version is known with: a row a table, with its columns.
+SELECT v.query::text, v.partitions, t.name,
+       ARRAY(SELECT a.attname::text FROM pg_attribute AS a
+               JOIN pg_class AS c ON c.oid = a.attrelid
+               JOIN pg_namespace AS n ON n.oid = c.relnamespace
+              WHERE n.nspname = $3
+                AND c.relname = t.name || CASE WHEN v.serving THEN '' ELSE '__v' || v.version END
+                AND a.attnum > 0 AND NOT a.attisdropped)
+  FROM eventstore.projection_versions AS v, unnest(v.tables) AS t (name)
+ WHERE v.projection = $1 AND v.version = $2;
+
 -- name: projection_retrying
 SELECT f.stream_name, f.position FROM eventstore.projection_failures AS f
  WHERE f.projection = $1 AND f.version = $2 AND f.state = 'retrying';
