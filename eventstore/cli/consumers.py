@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eventstore.cli import groups
 from eventstore.cli.asking import ask
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
-from eventstore.cli.output import harmless, one_line, out, write_json
+from eventstore.cli.consumer_tables import print_groups, print_parked, print_status
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
+from eventstore.cli.output import harmless, out, write_json
 from eventstore.cli.read import CategoryOption, TagOption, TypeOption, query_of
 from eventstore.cli.settling import GroupArgument, ack, drop, nack, receive, replay
 from eventstore.cli.target import Store
@@ -39,6 +46,7 @@ def list_(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List every consumer group: lag, buffered, in flight, parked, held, and how many run it.
@@ -47,12 +55,12 @@ def list_(
     eventstore consumers list
     eventstore consumers list --json | jq 'select(.parked > 0)'
     """
-    found = ask(target_of(dsn, url, schema), lambda store: store.consumers.all())
+    found = ask(target_of(dsn, url, schema, data_dir), lambda store: store.consumers.all())
     if as_json:
         for one in found:
             write_json(_status_json(one))
     elif found:
-        _print_groups(found)
+        print_groups(found)
     else:
         out().print("no consumer group yet; make one: eventstore consumers create NAME")
 
@@ -63,6 +71,7 @@ def status(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell everything of one consumer group: who runs it, who holds what, and what is parked.
@@ -75,13 +84,13 @@ def status(
     async def both(store: Store) -> tuple[GroupStatus, list[ParkedDelivery]]:
         return await store.consumers.get(name), await store.consumers.parked(name)
 
-    found, parked = ask(target_of(dsn, url, schema), both)
+    found, parked = ask(target_of(dsn, url, schema, data_dir), both)
     if as_json:
         write_json({**_status_json(found), "parked_deliveries": list(map(_parked_json, parked))})
         return
-    _print_status(found)
+    print_status(found)
     if parked:
-        _print_parked(parked)
+        print_parked(parked)
 
 
 @consumers_app.command()
@@ -121,11 +130,12 @@ def create(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Make a consumer group, or change one: all but its ordering.
 
-    Of a group that is there, what is not given stays as it is. --category, --type and --tag are
-    given together: they replace its query.
+    Of a group that is there, what is not given stays as it is.
+    --category, --type and --tag are given together: they replace its query.
 
     \b
     eventstore consumers create emails --type OrderPlaced --after customers
@@ -144,7 +154,9 @@ def create(
         "backoff": backoff,
         "after": after,
     }
-    created = ask(target_of(dsn, url, schema), lambda store: groups.create(store, name, given))
+    created = ask(
+        target_of(dsn, url, schema, data_dir), lambda store: groups.create(store, name, given)
+    )
     for line in groups.told(name, created):
         typer.echo(harmless(line))
     if start is not None and not created.made:
@@ -158,6 +170,7 @@ def delete(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Remove a consumer group with all that it has not delivered yet.
 
@@ -169,7 +182,7 @@ def delete(
     """
     if not yes:
         typer.confirm(f"Remove {name} with all that it has not delivered yet?", abort=True)
-    ask(target_of(dsn, url, schema), lambda store: store.consumers.delete(name))
+    ask(target_of(dsn, url, schema, data_dir), lambda store: store.consumers.delete(name))
     out().print(f"{name} is removed")
 
 
@@ -179,6 +192,7 @@ def parked(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the events that are set aside, each with the reason.
@@ -187,12 +201,12 @@ def parked(
     eventstore consumers parked emails
     eventstore consumers parked emails --json | jq -r .reason
     """
-    found = ask(target_of(dsn, url, schema), lambda store: store.consumers.parked(name))
+    found = ask(target_of(dsn, url, schema, data_dir), lambda store: store.consumers.parked(name))
     if as_json:
         for one in found:
             write_json(_parked_json(one))
     elif found:
-        _print_parked(found)
+        print_parked(found)
     else:
         out().print("nothing is parked")
 
@@ -216,65 +230,3 @@ def _parked_json(one: ParkedDelivery) -> dict[str, Any]:
         "stream": members.pop("stream_name"),
         **members,
     }
-
-
-def _print_groups(found: Sequence[GroupStatus]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - keeps --json and --help fast
-
-    table = Table(box=None, pad_edge=False)
-    titles = ("consumer group", "lag", "buffered", "returned", "in flight", "parked", "held")
-    for title in (*titles, "workers"):
-        table.add_column(title, justify="left" if title == titles[0] else "right")
-    for one in found:
-        numbers = (
-            one.lag_events,
-            one.buffered,
-            one.returned,
-            one.in_flight,
-            one.parked,
-            one.held,
-            len(one.workers),
-        )
-        table.add_row(one.name, *map(str, numbers))
-    out().print(table)
-
-
-def _print_status(one: GroupStatus) -> None:
-    from rich.table import Table  # noqa: PLC0415
-
-    behind = f"{one.lag_events} events, {one.lag_seconds:.1f} s behind"
-    members = ", ".join(f"{member} {count}" for member, count in sorted(one.members.items()))
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in (
-        ("consumer group", one.name),
-        ("query", one.query.to_json()),
-        ("ordering", one.ordering),
-        ("after", ", ".join(one.after) or "nothing"),
-        ("checkpoint", f"{one.checkpoint} of {one.head}: {behind}"),
-        ("buffered", f"{one.buffered} of {one.buffer}, {one.returned} to be delivered again"),
-        ("in flight", f"{one.in_flight}" + (f": {members}" if members else "")),
-        ("parked", f"{one.parked}, {one.held} held behind them"),
-        ("workers", ", ".join(one.workers) or "none runs it as its reactor"),
-        ("lease", f"{one.lease:g} s, {one.retries} retries, the first after {one.backoff:g} s"),
-    ):
-        table.add_row(name, harmless(value))
-    out().print(table)
-
-
-def _print_parked(parked: Sequence[ParkedDelivery]) -> None:
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("parked event", "position", "attempts", "held", "parked at", "reason"):
-        is_number = title in ("position", "attempts", "held")
-        table.add_column(title, justify="right" if is_number else "left")
-    for one in parked:
-        table.add_row(
-            harmless(f"{one.stream_name}@{one.revision}"),
-            str(one.position),
-            str(one.attempts),
-            "" if one.held is None else str(one.held),
-            one.parked_at.isoformat(" ", "seconds"),
-            one_line(one.reason),
-        )
-    out().print(table)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eventstore.cli.asking import ask
-from eventstore.cli.options import DsnOption, JsonOption, SchemaOption, UrlOption, target_of
+from eventstore.cli.options import (
+    DataDirOption,
+    DsnOption,
+    JsonOption,
+    SchemaOption,
+    UrlOption,
+    target_of,
+)
 from eventstore.cli.output import EventLines, out, write_line
 from eventstore.core.delivery import ACTIONS, Action
 
@@ -33,6 +40,7 @@ def receive(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Receive the next deliveries: they are yours until their lease ends. Settle each by its id.
@@ -41,7 +49,7 @@ def receive(
     eventstore consumers receive emails
     eventstore consumers receive emails --max 1 --wait 30 --json
     """
-    target = target_of(dsn, url, schema)
+    target = target_of(dsn, url, schema, data_dir)
     found = ask(target, lambda store: store.consumers.receive(name, most, wait=wait))
     lines = EventLines()
     for delivery in found:
@@ -62,13 +70,19 @@ def ack(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Say that deliveries are done. Exit code 1: the lease of one of them had ended.
 
     \b
     eventstore consumers ack emails 17-1795478549149026
     """
-    _tell(ask(target_of(dsn, url, schema), lambda store: store.consumers.ack(name, deliveries)))
+    _tell(
+        ask(
+            target_of(dsn, url, schema, data_dir),
+            lambda store: store.consumers.ack(name, deliveries),
+        )
+    )
 
 
 def nack(
@@ -82,6 +96,7 @@ def nack(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Say that deliveries are not done: retry, park, skip or release them.
 
@@ -94,7 +109,7 @@ def nack(
     chosen: Action = action  # type: ignore[assignment]
     _tell(
         ask(
-            target_of(dsn, url, schema),
+            target_of(dsn, url, schema, data_dir),
             lambda store: store.consumers.nack(
                 name, deliveries, chosen, delay=delay, reason=reason
             ),
@@ -110,6 +125,7 @@ def replay(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Deliver parked events again, in order; what they hold back follows.
 
@@ -120,7 +136,7 @@ def replay(
     if everything is not (stream is None and not position):
         raise typer.BadParameter("give --stream or --position, or --all")
     count = ask(
-        target_of(dsn, url, schema),
+        target_of(dsn, url, schema, data_dir),
         lambda store: store.consumers.replay(name, stream, positions=position or None),
     )
     out().print(f"{count} delivered again")
@@ -133,6 +149,7 @@ def drop(
     url: UrlOption = None,
     dsn: DsnOption = None,
     schema: SchemaOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Leave parked events out for good; what they hold back goes on.
 
@@ -143,7 +160,7 @@ def drop(
     if stream is None and not position:
         raise typer.BadParameter("give --stream or --position")
     count = ask(
-        target_of(dsn, url, schema),
+        target_of(dsn, url, schema, data_dir),
         lambda store: store.consumers.drop(name, stream, positions=position or None),
     )
     out().print(f"{count} left out")
