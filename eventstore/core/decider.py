@@ -143,7 +143,8 @@ class Decider(Generic[S]):
     def decide(self, command: object, state: S) -> tuple[Any, ...]:
         """Give the events that a command causes in a state. Raises CommandRefused.
 
-        Raises InvalidInput for a command, or an event, of a type that is not its own.
+        Raises InvalidInput for a command, or an event, of a type that is not its own, and for what
+        is no event at all.
         """
         self.name_of(command)
         decide = self._decides[type(command)] if self._decide is None else self._decide
@@ -151,10 +152,21 @@ class Decider(Generic[S]):
         if caused is None:
             return ()
         # A model may be iterable itself: its fields.
-        events = (caused,) if is_model(type(caused)) else tuple(caused)
+        if is_model(type(caused)):
+            events: tuple[Any, ...] = (caused,)
+        elif isinstance(caused, Iterable):
+            events = tuple(caused)
+        else:
+            raise InvalidInput(
+                f"{self.name} decides on events, one or several, or None: "
+                f"{type(caused).__qualname__}"
+            )
         for event in events:
-            if not self.events.knows(type(event)):
-                raise InvalidInput(f"{self.name} has no event type {type(event).__qualname__}")
+            if not self.events.knows(kind := type(event)):
+                raise InvalidInput(
+                    f"{self.name} has no event type {kind.__qualname__}: register it with "
+                    f"@{self.name}.event({kind.__name__}), or give it in events"
+                )
         return events
 
     def evolve(self, state: S, event: object) -> S:

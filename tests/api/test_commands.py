@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.api.conftest import client_of
 from tests.api.rest import Headers, problem
 from tests.fix_database import Pg
 from tests.projections.orders import Orders, counts, reached, working
-from tests.wallet import new_wallet
+from tests.wallet import broken_wallet, new_wallet
 
 pytestmark = pytest.mark.one_postgres
 APP = App(deciders=[new_wallet()])
@@ -204,6 +206,28 @@ async def test_a_stored_event_that_does_not_fit_is_409_and_named(
     bad = await store.append("wallet-1", EventData("Deposited", {"amount": "5"}))
     told = problem(await command(http, "Touch"), 409, "unreadable-event", "position 1")
     assert (told["event_id"], told["path"]) == (bad.event_ids[0], "$.data.amount")
+
+
+async def test_a_decider_that_fails_is_500_and_one_record_of_the_log(
+    store: EventStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = create_app(store, App(deciders=[broken_wallet()]), manage=False)
+    async with client_of(broken) as http:
+        body = {"id": "1", "data": {"how": "decide"}}
+        answer = await http.post("/commands/broken/Break", json=body)
+        told = problem(answer, 500, "decider-failed", "decide raised KeyError (wallet.py:")
+        assert (told["decider"], told["command"], told["stream"]) == ("broken", "Break", "wallet-1")
+        assert "secret" not in answer.text
+        [record] = [one for one in caplog.records if one.levelno >= logging.WARNING]
+        assert "decider broken failed on command Break of stream 'wallet-1'" in record.getMessage()
+        assert record.exc_info is not None
+        assert [frame.name for frame in traceback.extract_tb(record.exc_info[2])] == ["break_it"]
+        caplog.clear()
+        body = {"id": "1", "data": {"how": "unknown"}}
+        answer = await http.post("/commands/broken/Break", json=body)
+        problem(answer, 500, "decider-failed", "broken has no event type Unknown")
+        [record] = [one for one in caplog.records if one.levelno >= logging.WARNING]
+        assert record.exc_info is None
 
 
 async def test_it_is_answered_after_a_projection_has_applied_it(

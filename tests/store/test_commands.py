@@ -14,6 +14,7 @@ from eventstore import (
     Appended,
     CommandRefused,
     Decider,
+    DeciderFailed,
     EventData,
     EventStore,
     Handled,
@@ -31,6 +32,7 @@ from tests.fix_database import Pg
 from tests.fix_faces import LocalFace, Threaded
 from tests.fix_waiting import dense, until
 from tests.wallet import (
+    Break,
     Close,
     Closed,
     Deposit,
@@ -39,6 +41,7 @@ from tests.wallet import (
     Wallet,
     Withdraw,
     Withdrawn,
+    broken_wallet,
     new_wallet,
 )
 
@@ -101,6 +104,33 @@ async def test_a_stored_event_that_does_not_fit_is_named(local_face: LocalFace) 
         await local_face.handle(wallet, "wallet-1", Deposit(1))
     assert failed.value.event_id == bad.event_ids[0]
     assert len(await stored(local_face)) == 2
+
+
+@pytest.mark.parametrize(
+    ("how", "cause", "problem"),
+    [
+        ("decide", KeyError, r"decide raised KeyError \(wallet.py:\d+ in break_it\)$"),
+        ("evolve", ZeroDivisionError, r"evolve raised ZeroDivisionError \(wallet.py:\d+ in "),
+        ("unknown", InvalidInput, r"no event type Unknown: register it with @broken.event\(Unk"),
+        ("number", InvalidInput, "broken decides on events, one or several, or None: int"),
+    ],
+)
+async def test_a_decider_that_fails_is_named_and_nothing_is_stored(
+    local_face: LocalFace, how: str, cause: type[Exception], problem: str
+) -> None:
+    with pytest.raises(DeciderFailed, match=problem) as failed:
+        await local_face.handle(broken_wallet(), "wallet-1", Break(how))
+    assert isinstance(failed.value.__cause__, cause)
+    told = failed.value.facts
+    assert (told["decider"], told["command"], told["stream"]) == ("broken", "Break", "wallet-1")
+    assert "secret" not in str(failed.value)
+    assert await stored(local_face) == []
+
+
+async def test_a_stored_event_that_a_decider_fails_on_is_named(local_face: LocalFace) -> None:
+    await local_face.append("wallet-1", [EventData("Other"), EventData("Poisoned", {})])
+    with pytest.raises(DeciderFailed, match=r"evolve, at revision 1 \(Poisoned\), raised Zero"):
+        await local_face.handle(broken_wallet(), "wallet-1", Break("decide"))
 
 
 async def test_what_is_asked_wrongly_is_refused(local_face: LocalFace) -> None:

@@ -13,6 +13,7 @@ from eventstore import (
     ANY,
     App,
     Decider,
+    DeciderFailed,
     EventData,
     Handled,
     InvalidInput,
@@ -22,6 +23,7 @@ from eventstore import (
 from eventstore.codec import decode_strictly, json_schema
 from eventstore.core.events import check_tags
 from eventstore.core.jsontext import encode_json
+from eventstore.deciders import log_failed
 from eventstore_api.bodies import small_body, takes
 from eventstore_api.headers import Headers, expected_revision, idempotency_key, waiting
 from eventstore_api.models import Commands, HandledCommand, Schemas
@@ -127,6 +129,9 @@ async def post_command(
         handled = await store.handle(
             made, stream_name, value, command_id=key, tags=tags, metadata=metadata
         )
+    except DeciderFailed as failed:
+        log_failed(failed)
+        raise
     except asyncio.CancelledError:  # the service ends, and has waited long enough
         raise OutcomeUnknown(()) from None
     return await _answer(store, handled, wanted)
