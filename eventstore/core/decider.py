@@ -14,6 +14,7 @@ from eventstore.core.append import MAX_KEY_LENGTH
 from eventstore.core.definition import is_projection_name
 from eventstore.core.errors import InvalidInput
 from eventstore.core.event_types import EventTypes, is_model
+from eventstore.core.functions import check_pure, of
 from eventstore.core.streams import category as category_of
 from eventstore.core.streams import check_stream_name, check_text
 
@@ -28,6 +29,8 @@ D = TypeVar("D", bound=Callable[..., Any])
 
 MOST_VERSION: Final = 2**31 - 1
 _INITIAL: Any = object()
+_DECIDE: Final = ("command", "state")
+_EVOLVE: Final = ("state", "event")
 
 
 class Decider(Generic[S]):
@@ -65,7 +68,8 @@ class Decider(Generic[S]):
         if not is_projection_name(name):
             raise InvalidInput(f"a decider's name is a-z, 0-9 and _, at most 41: {name!r}")
         self.name = name
-        self.category = check_text(name if category is None else category, "a category")
+        with of(name):
+            self.category = check_text(name if category is None else category, "a category")
         if "-" in self.category:
             raise InvalidInput(f"{name}: a category has no '-': {self.category!r}")
         if (decide is None) != (evolve is None):
@@ -79,7 +83,11 @@ class Decider(Generic[S]):
             raise InvalidInput(f"{name}: snapshots need the type of the state: state=...")
         self.snapshot_every = snapshot_every
         self.snapshot_version = snapshot_version
-        self.events = events if isinstance(events, EventTypes) else EventTypes(events)
+        with of(name):
+            self.events = events if isinstance(events, EventTypes) else EventTypes(events)
+        if decide is not None and evolve is not None:
+            check_pure(decide, f"{name}: decide", _DECIDE)
+            check_pure(evolve, f"{name}: evolve", _EVOLVE)
         self._initial = initial
         self._decide = decide
         self._evolve = evolve
@@ -117,8 +125,10 @@ class Decider(Generic[S]):
         named as its class unless `name` is given.
         """
         self._check_registering()
+        self._check_model(cls)
 
         def register(decide: D) -> D:
+            check_pure(decide, f"{self.name}: what decides {cls.__name__}", _DECIDE)
             self._add_command(cls, name)
             self._decides[cls] = decide
             return decide
@@ -130,11 +140,13 @@ class Decider(Generic[S]):
         state`. The event type is named as its class, or as `events` has it, unless `name` is given.
         """
         self._check_registering()
-        self.events.add(cls, name=name)
+        with of(self.name):
+            self.events.add(cls, name=name)
         if cls in self._evolves:
             raise InvalidInput(f"{self.name} evolves by {cls.__qualname__} already")
 
         def register(evolve: D) -> D:
+            check_pure(evolve, f"{self.name}: what evolves by {cls.__name__}", _EVOLVE)
             self._evolves[cls] = evolve
             return evolve
 
@@ -203,13 +215,19 @@ class Decider(Generic[S]):
         return stream_name
 
     def _add_command(self, cls: type, name: str | None) -> None:
-        if not is_model(cls):
-            raise InvalidInput(f"a type is a dataclass, msgspec Struct or pydantic model: {cls!r}")
-        name = check_text(cls.__name__ if name is None else name, "a command's name")
+        self._check_model(cls)
+        with of(self.name):
+            name = check_text(cls.__name__ if name is None else name, "a command's name")
         if name in self._commands or cls in self._names:
             raise InvalidInput(f"{self.name} has a command {name} already")
         self._commands[name] = cls
         self._names[cls] = name
+
+    def _check_model(self, cls: type) -> None:
+        if not is_model(cls):
+            raise InvalidInput(
+                f"{self.name}: a type is a dataclass, msgspec Struct or pydantic model: {cls!r:.60}"
+            )
 
     def _check_registering(self) -> None:
         if self._decide is not None:
