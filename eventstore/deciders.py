@@ -49,8 +49,7 @@ class Handled(NamedTuple, Generic[S]):
     `events` are values of their types, `written` the same as they are stored; both empty if it
     caused nothing. `state` is that of the stream behind them, `revision` its last event's (None
     without events), `position` that event's place in the log, 0 without events. `appended` is where
-    they were stored, None if there are none; `appended.replayed` says that this command had been
-    handled before, and that this is its first answer again.
+    they were stored, None if there are none.
     """
 
     stream_name: str
@@ -60,6 +59,11 @@ class Handled(NamedTuple, Generic[S]):
     revision: int | None
     position: int
     appended: Appended | None
+
+    @property
+    def replayed(self) -> bool:
+        """Whether this command had been handled before: then this is its first answer again."""
+        return self.appended is not None and self.appended.replayed
 
 
 class Fetch(NamedTuple):

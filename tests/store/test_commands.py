@@ -160,6 +160,7 @@ async def test_a_command_with_an_id_is_handled_once(local_face: LocalFace) -> No
     assert first.appended is not None
     assert again.appended == first.appended._replace(replayed=True)
     assert again[:6] == first[:6]
+    assert (first.replayed, again.replayed) == (False, True)
     again = await local_face.handle(wallet, "wallet-1", Close(), command_id="k")
     assert again[:6] == closing[:6]
     elsewhere = await local_face.handle(wallet, "wallet-2", Deposit(5), command_id="k")

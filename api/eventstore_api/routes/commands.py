@@ -66,6 +66,7 @@ class HandledOut(msgspec.Struct, omit_defaults=True):
     stream: str
     events: list[EventOut]
     position: int
+    replayed: bool
     revision: int | None = None
     wait: WaitOut | None = None
 
@@ -139,7 +140,7 @@ async def post_command(
 
 async def _answer(store: Store, handled: Handled[Any], wanted: Any) -> Response:
     appended = handled.appended
-    out = HandledOut(handled.stream_name, [], handled.position, handled.revision)
+    out = HandledOut(handled.stream_name, [], handled.position, handled.replayed, handled.revision)
     waited: dict[str, str] = {}
     if appended is not None:
         first = appended.position - len(handled.written) + 1
@@ -148,9 +149,8 @@ async def _answer(store: Store, handled: Handled[Any], wanted: Any) -> Response:
             for n, one in enumerate(handled.written)
         ]
         out.wait, waited = await applied(store, [appended], wanted)
-    replayed = appended is not None and appended.replayed
     headers = {
-        **stored_headers(handled.position, store.epoch, replayed=replayed),
+        **stored_headers(handled.position, store.epoch, replayed=handled.replayed),
         **waited,
         "cache-control": "no-store",
     }
