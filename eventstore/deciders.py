@@ -19,6 +19,8 @@ from eventstore.core.append import Appended, derived_id
 from eventstore.core.backoff import delays
 from eventstore.core.decider import Decider, command_key
 from eventstore.core.errors import (
+    CommandRefused,
+    DeciderFailed,
     DuplicateEventId,
     InvalidInput,
     RevisionConflict,
@@ -27,6 +29,7 @@ from eventstore.core.event_types import SCHEMA_VERSION
 from eventstore.core.events import EventData, RecordedEvent
 from eventstore.core.jsontext import encode_json
 from eventstore.core.paging import PageSize
+from eventstore.core.places import own_frames, place_of
 from eventstore.core.reads import stream_scan
 from eventstore.core.revisions import NO_STREAM, ExpectedRevision
 
@@ -45,8 +48,7 @@ class Handled(NamedTuple, Generic[S]):
     `events` are values of their types, `written` the same as they are stored; both empty if it
     caused nothing. `state` is that of the stream behind them, `revision` its last event's (None
     without events), `position` that event's place in the log, 0 without events. `appended` is where
-    they were stored, None if there are none; `appended.replayed` says that this command had been
-    handled before, and that this is its first answer again.
+    they were stored, None if there are none.
     """
 
     stream_name: str
@@ -56,6 +58,11 @@ class Handled(NamedTuple, Generic[S]):
     revision: int | None
     position: int
     appended: Appended | None
+
+    @property
+    def replayed(self) -> bool:
+        """Whether this command had been handled before: then this is its first answer again."""
+        return self.appended is not None and self.appended.replayed
 
 
 class Fetch(NamedTuple):
@@ -80,6 +87,16 @@ class Pause(NamedTuple):
 
 
 Step: TypeAlias = Fetch | Store | Pause
+
+
+class _Asked(NamedTuple, Generic[S]):
+    """A command to a stream; `key` makes its event ids, if it has an id."""
+
+    decider: Decider[S]
+    name: str
+    command: object
+    stream_name: str
+    key: str | None
 
 
 class _Loaded(NamedTuple, Generic[S]):
@@ -114,21 +131,18 @@ def handling(
         raise InvalidInput(f"retries are 0 or more: {retries}")
     name = decider.name_of(command)
     key = None if command_id is None else command_key(decider.name, name, command_id)
+    asked = _Asked(decider, name, command, stream_name, key)
     tags = tags if isinstance(tags, str) else tuple(tags)  # a text is refused, not taken apart
     # Whoever was faster is done: the first retry need not wait.
     waits = chain([0.0], delays())
     while True:
-        loaded = yield from _load(decider, stream_name, key)
+        loaded = yield from _load(asked)
         if loaded.own:
             return _answered_before(decider, loaded)
-        events = decider.decide(command, loaded.state)
+        events, written, state = _decided(asked, loaded.state, metadata, tags)
         revision = loaded.revision if loaded.revision >= 0 else None
         if not events:
             return Handled(stream_name, (), (), loaded.state, revision, loaded.position, None)
-        written = [
-            encode_event(decider.events, one, metadata=metadata, tags=tags) for one in events
-        ]
-        read = [read_again(decider.events, one) for one in written]
         _give_ids(written, stream_name, key)
         try:
             appended = yield Store(
@@ -138,19 +152,70 @@ def handling(
             if retries == 0:
                 raise
         except DuplicateEventId:
-            copied = yield from _load(decider, stream_name, key)
+            copied = yield from _load(asked)
             if not copied.own:
                 raise
             return _answered_before(decider, copied)
         else:
             if key is None or not appended.replayed:
-                state = decider.fold(read, loaded.state)
                 yield from _kept(decider, loaded, state, appended)
                 return _answered(events, written, state, appended)
             # A copy of this command was faster, and may have decided on another state.
-            return _answered_before(decider, (yield from _load(decider, stream_name, key)))
+            copied = yield from _load(asked)
+            return _answered_before(decider, copied)
         retries -= 1
         yield Pause(next(waits))
+
+
+def _decided(
+    asked: _Asked[S], state: S, metadata: Mapping[str, Any], tags: Iterable[str]
+) -> tuple[tuple[Any, ...], list[EventData], S]:
+    """Give the events, how they are stored, and the state behind them."""
+    decider = asked.decider
+    try:
+        events = decider.decide(asked.command, state)
+    except CommandRefused:
+        raise
+    except Exception as error:
+        raise _failed(asked, "decide", error) from error
+    try:  # before anything is stored that nobody could decide on
+        written = [
+            encode_event(decider.events, one, metadata=metadata, tags=tags) for one in events
+        ]
+        read = [read_again(decider.events, one) for one in written]
+        return events, written, decider.fold(read, state)
+    except Exception as error:
+        raise _failed(asked, "evolve", error) from error
+
+
+def _evolved(asked: _Asked[S], state: S, event: RecordedEvent) -> S:
+    """Give the state after a stored event. Raises UnreadableEvent."""
+    value = decode_event(asked.decider.events, event)
+    if value is None:
+        return state
+    try:
+        return asked.decider.evolve(state, value)
+    except Exception as error:
+        at = f"evolve, at revision {event.revision} ({event.event_type}),"
+        raise _failed(asked, at, error) from error
+
+
+def _failed(asked: _Asked[Any], what: str, error: Exception) -> DeciderFailed:
+    place = place_of(error)
+    if isinstance(error, InvalidInput) and place is None:
+        problem = str(error)  # about what it gave
+    else:
+        problem = f"{what} raised {type(error).__name__}" + (f" ({place})" if place else "")
+    return DeciderFailed(asked.decider.name, asked.name, asked.stream_name, problem)
+
+
+def log_failed(failed: DeciderFailed) -> None:
+    """Write one record of a decider that failed, with the traceback of the user's own frames."""
+    cause = failed.__cause__
+    own = None if cause is None else own_frames(cause)
+    logger.error(
+        "%s", failed, exc_info=None if cause is None or own is None else (type(cause), cause, own)
+    )
 
 
 def _give_ids(written: Sequence[EventData], stream_name: str, key: str | None) -> None:
@@ -175,21 +240,20 @@ def _answered(
     )
 
 
-def _load(
-    decider: Decider[S], stream_name: str, key: str | None
-) -> Generator[Step, Any, _Loaded[S]]:
+def _load(asked: _Asked[S]) -> Generator[Step, Any, _Loaded[S]]:
     """Read a stream: its snapshot, if there is one to be trusted, and the events behind it."""
+    decider, _, _, stream_name, key = asked
     wanted = None if key is None else derived_id(stream_name, key, 0)
     state, revision, position, kept = decider.initial, -1, 0, -1
     own: list[RecordedEvent] = []
     scan = stream_scan(stream_name, after=None, before=None, direction="forward")
     size = PageSize(_PAGE)
-    asked = size()
+    wished = size()
     if decider.snapshot_every is None:
-        rows = yield Fetch(scan.statement, scan.args(asked))
+        rows = yield Fetch(scan.statement, scan.args(wished))
     else:
         version = decider.snapshot_version
-        args = (stream_name, decider.name, version, wanted, asked)
+        args = (stream_name, decider.name, version, wanted, wished)
         rows = yield Fetch("stream_from_snapshot", args)
         if rows and rows[0][4] is None:  # no event, but a snapshot
             at, _, kept_at, _, _, text, *_ = rows.pop(0)
@@ -199,7 +263,7 @@ def _load(
                 logger.warning(
                     "the snapshot of %s in %r is no use: %r", decider, stream_name, fault
                 )
-                rows = yield Fetch(scan.statement, scan.args(asked))
+                rows = yield Fetch(scan.statement, scan.args(wished))
             else:
                 revision, position, kept = kept_at, at, kept_at
     while rows:
@@ -211,15 +275,13 @@ def _load(
                     wanted = derived_id(stream_name, key or "", len(own))
                 elif own:
                     return _Loaded(state, revision, position, kept, own)
-            value = decode_event(decider.events, event)
-            if value is not None:
-                state = decider.evolve(state, value)
+            state = _evolved(asked, state, event)
             revision, position = event.revision, event.position
-        if len(page) < asked:
+        if len(page) < wished:
             break
         size.read(page)
-        asked = size()
-        rows = yield Fetch(scan.statement, scan.behind(page[-1]).args(asked))
+        wished = size()
+        rows = yield Fetch(scan.statement, scan.behind(page[-1]).args(wished))
     return _Loaded(state, revision, position, kept, own)
 
 

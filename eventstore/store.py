@@ -215,8 +215,9 @@ class EventStore(LogReader):
         the projection has not applied the events, if it has not.
 
         Raises CommandRefused (nothing stored), RevisionConflict (others were faster every time,
-        nothing stored), UnreadableEvent (nothing stored), InvalidInput, Unavailable (nothing
-        stored), or OutcomeUnknown (send it again with the same command id).
+        nothing stored), DeciderFailed (its code raised, which is the cause; nothing stored),
+        UnreadableEvent (nothing stored), InvalidInput, Unavailable (nothing stored), or
+        OutcomeUnknown (send it again with the same command id).
         """
         steps = handling(
             decider,

@@ -60,6 +60,40 @@ class Wallet:
     is_closed: bool = False
 
 
+@dataclass(frozen=True)
+class Break:
+    """Do what the decider's code is not up to."""
+
+    how: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """An event that no wallet has."""
+
+
+@dataclass(frozen=True)
+class Poisoned:
+    """An event by which a broken wallet cannot evolve."""
+
+
+def broken_wallet() -> Decider[Wallet]:
+    """Give a decider whose code is wrong."""
+    broken = Decider("broken", initial=Wallet(), category="wallet")
+
+    @broken.command(Break)
+    def break_it(command: Break, state: Wallet) -> Any:
+        if command.how == "decide":
+            raise KeyError("a secret")
+        return {"unknown": Unknown(), "evolve": Poisoned(), "number": 5}[command.how]
+
+    @broken.event(Poisoned)
+    def poisoned(state: Wallet, _: Poisoned) -> Wallet:
+        raise ZeroDivisionError("a secret")
+
+    return broken
+
+
 def new_wallet(events: EventTypes | None = None, **options: Any) -> Decider[Wallet]:
     """Give the decider of wallets; `options` are those of Decider."""
     wallet = Decider("wallet", initial=Wallet(), events=events or (), **options)

@@ -41,8 +41,9 @@ def command_problems(path: str, method: str) -> set[str]:
     """Give the slugs of the problems that a route of commands or schemas may answer with."""
     slugs = {"malformed-request", "not-acceptable", "unavailable", "internal-error"}
     if method == "post":
-        slugs |= {"command-refused", "invalid-request", "unreadable-event", "outcome-unknown"}
+        slugs |= {"command-refused", "decider-failed", "invalid-request", "unreadable-event"}
         slugs |= {"revision-conflict", "limit-exceeded", "unsupported-media-type", "not-found"}
+        slugs.add("outcome-unknown")
     if "{" in path:
         slugs.add("not-found")
     return slugs

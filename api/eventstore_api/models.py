@@ -492,6 +492,7 @@ class HandledCommand(BaseModel):
     stream: str
     events: list[CausedEvent]
     position: Annotated[int, Field(ge=0, description="0: the stream has no event")]
+    replayed: bool = Field(description="It had been handled before: the first answer again")
     revision: Revision = Field(default=0, description="Left out: the stream has no event")
     wait: Waited | None = None
 

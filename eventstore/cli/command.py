@@ -99,11 +99,10 @@ def command(
     if as_json:
         write_json(_facts(answer))
         return
-    appended = answer.appended
-    if appended is None:
+    if answer.appended is None:
         typer.echo(f"{answer.stream_name}: nothing happens")
         return
-    note = " (it was handled before)" if appended.replayed else ""
+    note = " (it was handled before)" if answer.replayed else ""
     for number, event in enumerate(answer.events):
         text = json.dumps(event.data, ensure_ascii=False)
         position = answer.position - len(answer.events) + 1 + number
@@ -152,5 +151,5 @@ def _facts(answer: CommandAnswer) -> dict[str, object]:
             {"id": str(one.event_id), "type": one.event_type, "data": one.data}
             for one in answer.events
         ],
-        "replayed": answer.appended is not None and answer.appended.replayed,
+        "replayed": answer.replayed,
     }

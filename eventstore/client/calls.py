@@ -120,17 +120,13 @@ def command(
         **_prefer_applied(wait_for, seconds),
     }
 
-    def read(answer: httpx.Response) -> CommandAnswer:
-        replayed = answer.headers.get("idempotency-replayed") == "true"
-        return decode_answer(answer.content, replayed=replayed)
-
     return Call(
         method="POST",
         path=f"/commands/{path_segment(decider)}/{path_segment(name)}",
         headers=headers,
         content=asked.encode(),
         may_store=True,
-        read=read,
+        read=lambda answer: decode_answer(answer.content),
     )
 
 

@@ -176,8 +176,9 @@ class EventStoreClient:
         has to be sent; give it a `command_id` (1 to 255 printable ASCII characters) to send it
         again yourself. `wait_for` and `timeout` are as for `append`.
 
-        Raises CommandRefused, RevisionConflict, UnreadableEvent, InvalidInput, NotFound,
-        Unavailable (nothing stored), or OutcomeUnknown (send it again with the same command id).
+        Raises CommandRefused, RevisionConflict, DeciderFailed, UnreadableEvent, InvalidInput,
+        NotFound, Unavailable (nothing stored), or OutcomeUnknown (send it again with the same
+        command id).
         """
         deadline = time.monotonic() + timeout
         answer = await self._call(

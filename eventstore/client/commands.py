@@ -39,8 +39,7 @@ class CommandAnswer(NamedTuple):
     """What a command has caused: `events` as they are stored, none if it caused nothing.
 
     `revision` is that of the stream's last event (None without events), `position` that event's
-    place in the log, 0 without events. `appended` is where the events are, None if there are none;
-    `appended.replayed` says that this is the first answer again.
+    place in the log, 0 without events. `appended` is where the events are, None if there are none.
     """
 
     stream_name: str
@@ -48,6 +47,11 @@ class CommandAnswer(NamedTuple):
     revision: int | None
     position: int
     appended: Appended | None
+
+    @property
+    def replayed(self) -> bool:
+        """Whether the command had been handled before: then this is its first answer again."""
+        return self.appended is not None and self.appended.replayed
 
 
 class _Event(msgspec.Struct):
@@ -68,6 +72,7 @@ class _Answer(msgspec.Struct):
     stream: str
     events: list[_Event]
     position: int
+    replayed: bool
     revision: int | None = None
     wait: _Wait | None = None
 
@@ -75,7 +80,7 @@ class _Answer(msgspec.Struct):
 _answer = msgspec.json.Decoder(_Answer)
 
 
-def decode_answer(body: bytes, *, replayed: bool) -> CommandAnswer:
+def decode_answer(body: bytes) -> CommandAnswer:
     """Read what the service answers to a command."""
     try:
         told = _answer.decode(body)
@@ -93,7 +98,7 @@ def decode_answer(body: bytes, *, replayed: bool) -> CommandAnswer:
             told.revision,
             told.position,
             tuple([event.id for event in told.events]),
-            replayed,
+            told.replayed,
             unapplied,
         )
     return CommandAnswer(told.stream, events, told.revision, told.position, appended)

@@ -10,6 +10,7 @@ from eventstore.core.errors import (
     CommandRefused,
     ConditionFailed,
     ConsumerRefused,
+    DeciderFailed,
     DefinitionChanged,
     DuplicateEventId,
     EventStoreError,
@@ -90,6 +91,9 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
         is_stored=facts["is_stored"],
     ),
     "command-refused": lambda _, facts: CommandRefused(facts["reason"], **facts["details"]),
+    "decider-failed": lambda _, facts: DeciderFailed(
+        facts["decider"], facts["command"], facts["stream"], facts["problem"]
+    ),
     "unreadable-event": lambda _, facts: UnreadableEvent(
         facts["problem"],
         path=facts["path"],

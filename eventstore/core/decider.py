@@ -14,6 +14,7 @@ from eventstore.core.append import MAX_KEY_LENGTH
 from eventstore.core.definition import is_projection_name
 from eventstore.core.errors import InvalidInput
 from eventstore.core.event_types import EventTypes, is_model
+from eventstore.core.functions import check_pure, of
 from eventstore.core.streams import category as category_of
 from eventstore.core.streams import check_stream_name, check_text
 
@@ -28,6 +29,8 @@ D = TypeVar("D", bound=Callable[..., Any])
 
 MOST_VERSION: Final = 2**31 - 1
 _INITIAL: Any = object()
+_DECIDE: Final = ("command", "state")
+_EVOLVE: Final = ("state", "event")
 
 
 class Decider(Generic[S]):
@@ -66,7 +69,8 @@ class Decider(Generic[S]):
         if not is_projection_name(name):
             raise InvalidInput(f"a decider's name is a-z, 0-9 and _, at most 41: {name!r}")
         self.name = name
-        self.category = check_text(name if category is None else category, "a category")
+        with of(name):
+            self.category = check_text(name if category is None else category, "a category")
         if "-" in self.category:
             raise InvalidInput(f"{name}: a category has no '-': {self.category!r}")
         if (decide is None) != (evolve is None):
@@ -80,7 +84,11 @@ class Decider(Generic[S]):
             raise InvalidInput(f"{name}: snapshots need the type of the state: state=...")
         self.snapshot_every = snapshot_every
         self.snapshot_version = snapshot_version
-        self.events = events if isinstance(events, EventTypes) else EventTypes(events)
+        with of(name):
+            self.events = events if isinstance(events, EventTypes) else EventTypes(events)
+        if decide is not None and evolve is not None:
+            check_pure(decide, f"{name}: decide", _DECIDE)
+            check_pure(evolve, f"{name}: evolve", _EVOLVE)
         self._initial = initial
         self._decide = decide
         self._evolve = evolve
@@ -118,8 +126,10 @@ class Decider(Generic[S]):
         named as its class unless `name` is given.
         """
         self._check_registering()
+        self._check_model(cls)
 
         def register(decide: D) -> D:
+            check_pure(decide, f"{self.name}: what decides {cls.__name__}", _DECIDE)
             self._add_command(cls, name)
             self._decides[cls] = decide
             return decide
@@ -131,11 +141,13 @@ class Decider(Generic[S]):
         state`. The event type is named as its class, or as `events` has it, unless `name` is given.
         """
         self._check_registering()
-        self.events.add(cls, name=name)
+        with of(self.name):
+            self.events.add(cls, name=name)
         if cls in self._evolves:
             raise InvalidInput(f"{self.name} evolves by {cls.__qualname__} already")
 
         def register(evolve: D) -> D:
+            check_pure(evolve, f"{self.name}: what evolves by {cls.__name__}", _EVOLVE)
             self._evolves[cls] = evolve
             return evolve
 
@@ -144,7 +156,8 @@ class Decider(Generic[S]):
     def decide(self, command: object, state: S) -> tuple[Any, ...]:
         """Give the events that a command causes in a state. Raises CommandRefused.
 
-        Raises InvalidInput for a command, or an event, of a type that is not its own.
+        Raises InvalidInput for a command, or an event, of a type that is not its own, and for what
+        is no event at all.
         """
         self.name_of(command)
         decide = self._decides[type(command)] if self._decide is None else self._decide
@@ -152,10 +165,21 @@ class Decider(Generic[S]):
         if caused is None:
             return ()
         # A model may be iterable itself: its fields.
-        events = (caused,) if is_model(type(caused)) else tuple(caused)
+        if is_model(type(caused)):
+            events: tuple[Any, ...] = (caused,)
+        elif isinstance(caused, Iterable):
+            events = tuple(caused)
+        else:
+            raise InvalidInput(
+                f"{self.name} decides on events, one or several, or None: "
+                f"{type(caused).__qualname__}"
+            )
         for event in events:
-            if not self.events.knows(type(event)):
-                raise InvalidInput(f"{self.name} has no event type {type(event).__qualname__}")
+            if not self.events.knows(kind := type(event)):
+                raise InvalidInput(
+                    f"{self.name} has no event type {kind.__qualname__}: register it with "
+                    f"@{self.name}.event({kind.__name__}), or give it in events"
+                )
         return events
 
     def evolve(self, state: S, event: object) -> S:
@@ -192,13 +216,19 @@ class Decider(Generic[S]):
         return stream_name
 
     def _add_command(self, cls: type, name: str | None) -> None:
-        if not is_model(cls):
-            raise InvalidInput(f"a type is a dataclass, msgspec Struct or pydantic model: {cls!r}")
-        name = check_text(cls.__name__ if name is None else name, "a command's name")
+        self._check_model(cls)
+        with of(self.name):
+            name = check_text(cls.__name__ if name is None else name, "a command's name")
         if name in self._commands or cls in self._names:
             raise InvalidInput(f"{self.name} has a command {name} already")
         self._commands[name] = cls
         self._names[cls] = name
+
+    def _check_model(self, cls: type) -> None:
+        if not is_model(cls):
+            raise InvalidInput(
+                f"{self.name}: a type is a dataclass, msgspec Struct or pydantic model: {cls!r:.60}"
+            )
 
     def _check_registering(self) -> None:
         if self._decide is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Required, TypeAlias, TypedDict
 
 from eventstore.core.columns import Columns
 from eventstore.core.errors import InvalidInput
+from eventstore.core.functions import of
 from eventstore.core.query import EventQuery
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ class Definition:
             )
         if on_failure not in get_args(OnFailure):
             raise InvalidInput(f"{name}: on_failure is park, stop or skip: {on_failure!r}")
-        by_dimension = EventQuery(streams=streams, categories=categories, types=types, tags=tags)
+        with of(name):
+            by_dimension = EventQuery(
+                streams=streams, categories=categories, types=types, tags=tags
+            )
         if query is not None and by_dimension:
             raise InvalidInput(f"{name}: give a query or its dimensions, not both")
         self.name = name
@@ -97,7 +101,8 @@ class Definition:
         self.partitions = partitions
         self.on_failure = on_failure
         self.deadline = deadline
-        self.columns: Final = {table.name: Columns(table) for table in self.tables}
+        with of(name):
+            self.columns: Final = {table.name: Columns(table) for table in self.tables}
         if len(self.columns) != len(self.tables) or not self.tables:
             raise InvalidInput(f"{name}: at least one read table is needed, each with its own name")
 

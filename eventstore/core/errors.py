@@ -103,6 +103,31 @@ class CommandRefused(EventStoreError):
         return {"reason": self.reason, "details": self.details}
 
 
+class DeciderFailed(EventStoreError):
+    """A decider's own code failed on a command, which may be right; nothing was stored.
+
+    `problem` says what of it, and where. What it raised is the cause, and in the service's log.
+    """
+
+    def __init__(self, decider: str, command: str, stream_name: str, problem: str) -> None:
+        super().__init__(
+            f"decider {decider} failed on command {command} of stream {stream_name!r}: {problem}"
+        )
+        self.decider = decider
+        self.command = command
+        self.stream_name = stream_name
+        self.problem = problem
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "decider": self.decider,
+            "command": self.command,
+            "stream": self.stream_name,
+            "problem": self.problem,
+        }
+
+
 class UnreadableEvent(EventStoreError):
     """A stored event does not fit the type that its name stands for, so nothing rests on it.
 

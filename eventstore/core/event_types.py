@@ -7,6 +7,7 @@ from dataclasses import is_dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 from eventstore.core.errors import InvalidInput
+from eventstore.core.functions import check_pure
 from eventstore.core.streams import check_text
 
 SCHEMA_VERSION: Final = "schema_version"
@@ -67,6 +68,7 @@ class EventTypes:
             )
 
         def register(upcast: U) -> U:
+            check_pure(upcast, f"{name}: the upcast from version {from_version}", ["data"])
             upcasts.append(upcast)
             return upcast
 

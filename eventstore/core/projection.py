@@ -15,6 +15,7 @@ from eventstore.core.columns import Columns, Row
 from eventstore.core.definition import Definition, Options
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
+from eventstore.core.functions import check_function, check_pure, of
 from eventstore.core.query import names
 
 if TYPE_CHECKING:
@@ -86,11 +87,15 @@ class Projection(Definition):
         """
         made = {name: Lookup(self._columns_of(of), by) for name, (of, by) in lookups.items()}
         columns, only = self._columns_of(table), self._types_of(types)
-
+        check_pure(key, f"{self.name}: the key of a fold of {columns.table!r}", ["event"])
+        for name, lookup in made.items():
+            check_pure(lookup.key, f"{self.name}: the key of the lookup {name!r}", ["event"])
         if self._executes:
             raise InvalidInput(f"{self.name}: a projection folds or executes, not both")
 
         def register(handler: H) -> H:
+            role = f"{self.name}: a fold of {columns.table!r}"
+            check_pure(handler, role, ["row", "event"], by_name=list(made))
             self._folds.append(Fold(columns, key, only, made, handler))
             self._by_type.clear()
             return handler
@@ -121,6 +126,8 @@ class Projection(Definition):
         only = self._types_of(types)
 
         def register(handler: X) -> X:
+            takes = ["connection", "event", "name"]
+            check_function(handler, f"{self.name}: what an event executes", takes)
             self._executes.append((only, handler))
             return handler
 
@@ -136,7 +143,8 @@ class Projection(Definition):
         return [handler for types, handler in self._executes if not types or event_type in types]
 
     def _types_of(self, types: Iterable[str]) -> frozenset[str]:
-        only, known = frozenset(names(types, "types")), self.query.types
+        with of(self.name):
+            only, known = frozenset(names(types, "types")), self.query.types
         if known is not None and (strange := only - known):
             raise InvalidInput(
                 f"{self.name}: not among the types of the projection: {', '.join(sorted(strange))}"

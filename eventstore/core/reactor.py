@@ -11,6 +11,7 @@ from eventstore.core.definition import is_projection_name
 from eventstore.core.delivery import MOST_RECEIVED, Ordering
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
+from eventstore.core.functions import check_function, described, of
 from eventstore.core.query import EventQuery, QueryItem, names
 
 Handler: TypeAlias = Callable[[RecordedEvent, Any], Coroutine[Any, Any, None]]
@@ -86,12 +87,13 @@ class Reactor:
         self.start = start
         self.concurrency = concurrency
         self.buffer = buffer
-        self.after = names(after, "after")
+        with of(name):
+            self.after = names(after, "after")
+            self._dimensions = EventQuery(**dimensions).any_of[0]
         self.ordering: Ordering = ordering
         self.deadline = deadline
         self.retries = retries
         self.backoff = backoff
-        self._dimensions = EventQuery(**dimensions).any_of[0]
         self._handlers: dict[str, Handler] = {}
 
     def __repr__(self) -> str:
@@ -104,14 +106,18 @@ class Reactor:
         again for an event that it has handled, if its process died before that was recorded; so
         it hands `context.idempotency_key` to the outside, and appends by `context.append`.
         """
-        of = names(types, "types")
-        if not of:
+        with of(self.name):
+            meant = names(types, "types")
+        if not meant:
             raise InvalidInput(f"{self.name}: name the types that a handler is for")
 
         def register(handler: H) -> H:
             if not inspect.iscoroutinefunction(handler):
-                raise InvalidInput(f"{self.name}: a handler is an 'async def' function")
-            for event_type in of:
+                raise InvalidInput(
+                    f"{self.name}: a handler is an 'async def' function: {described(handler)}"
+                )
+            check_function(handler, f"{self.name}: a handler", ["event", "context"])
+            for event_type in meant:
                 if self._handlers.setdefault(event_type, handler) is not handler:
                     raise InvalidInput(f"{self.name}: {event_type} has a handler already")
             return handler

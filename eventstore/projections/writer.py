@@ -13,11 +13,12 @@ from eventstore.core.definition import Definition
 from eventstore.core.errors import EventStoreError
 from eventstore.core.events import RecordedEvent
 from eventstore.core.folding import Failure
+from eventstore.core.places import reason_of
 from eventstore.postgres.statements import statements
 from eventstore.projections.batch import Batch
 from eventstore.projections.connection import Connection
 from eventstore.projections.effects import SqlEffect, Start, effect_of
-from eventstore.projections.faults import RowFault, is_of_a_row, place_of
+from eventstore.projections.faults import RowFault, is_of_a_row
 
 logger: Final = logging.getLogger("eventstore.projections")
 
@@ -235,7 +236,7 @@ class Writer:
         state = _STATES[self.projection.on_failure]
         told = _told(failure)
         logger.error("%s: %s: %s", self.projection, state, told, exc_info=failure.error)
-        await self._mark(connection, failure.event, state, _reason(failure.error))
+        await self._mark(connection, failure.event, state, reason_of(failure.error))
 
     async def _mark(
         self, connection: Connection, event: RecordedEvent, state: str, reason: str
@@ -282,12 +283,5 @@ def _told(failure: Failure) -> str:
     event: Any = failure.event
     return (
         f"event {event.event_type} of stream {event.stream_name!r} at position {event.position}: "
-        f"{_reason(failure.error)}"
+        f"{reason_of(failure.error)}"
     )
-
-
-def _reason(error: Exception) -> str:
-    place = place_of(error)
-    # A text of PostgreSQL's has neither.
-    told = f"{type(error).__name__}: {error}".replace("\0", "").encode("utf-8", "replace")
-    return told.decode()[:2_000] + (f" ({place})" if place else "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.api.conftest import client_of
 from tests.api.rest import Headers, problem
 from tests.fix_database import Pg
 from tests.projections.orders import Orders, counts, reached, working
-from tests.wallet import new_wallet
+from tests.wallet import broken_wallet, new_wallet
 
 pytestmark = pytest.mark.one_postgres
 APP = App(deciders=[new_wallet()])
@@ -48,6 +50,7 @@ async def test_a_command_is_answered_with_what_it_causes(http: httpx.AsyncClient
         "stream": "wallet-1",
         "revision": 0,
         "position": 1,
+        "replayed": False,
         "events": [
             {
                 "position": 1,
@@ -86,12 +89,12 @@ async def test_a_command_that_causes_nothing_says_where_the_stream_is(
     http: httpx.AsyncClient,
 ) -> None:
     answer = await command(http, "Touch")
-    assert answer.json() == {"stream": "wallet-1", "events": [], "position": 0}
+    assert answer.json() == {"stream": "wallet-1", "events": [], "position": 0, "replayed": False}
     assert "etag" not in answer.headers
     assert answer.headers["event-position"] == "0;epoch=1"
     await command(http, "Deposit", 5)
     answer = await command(http, "Touch")
-    assert answer.json() == {"stream": "wallet-1", "events": [], "position": 1, "revision": 0}
+    assert (answer.json()["position"], answer.json()["revision"]) == (1, 0)
 
 
 async def test_a_refused_command_is_422_with_its_reason_and_appends_nothing(
@@ -110,7 +113,7 @@ async def test_a_command_with_a_key_is_handled_once(http: httpx.AsyncClient) -> 
     assert "idempotency-replayed" not in first.headers
     await command(http, "Deposit", 1)
     again = await command(http, "Withdraw", 5, headers=key)
-    assert (again.status_code, again.json()) == (200, first.json())
+    assert (again.status_code, again.json()) == (200, {**first.json(), "replayed": True})
     assert again.headers["idempotency-replayed"] == "true"
     assert again.headers["event-position"] == first.headers["event-position"]
     assert again.headers["etag"] == first.headers["etag"]
@@ -205,6 +208,28 @@ async def test_a_stored_event_that_does_not_fit_is_409_and_named(
     bad = await store.append("wallet-1", EventData("Deposited", {"amount": "5"}))
     told = problem(await command(http, "Touch"), 409, "unreadable-event", "position 1")
     assert (told["event_id"], told["path"]) == (bad.event_ids[0], "$.data.amount")
+
+
+async def test_a_decider_that_fails_is_500_and_one_record_of_the_log(
+    store: EventStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = create_app(store, App(deciders=[broken_wallet()]), manage=False)
+    async with client_of(broken) as http:
+        body = {"id": "1", "data": {"how": "decide"}}
+        answer = await http.post("/commands/broken/Break", json=body)
+        told = problem(answer, 500, "decider-failed", "decide raised KeyError (wallet.py:")
+        assert (told["decider"], told["command"], told["stream"]) == ("broken", "Break", "wallet-1")
+        assert "secret" not in answer.text
+        [record] = [one for one in caplog.records if one.levelno >= logging.WARNING]
+        assert "decider broken failed on command Break of stream 'wallet-1'" in record.getMessage()
+        assert record.exc_info is not None
+        assert [frame.name for frame in traceback.extract_tb(record.exc_info[2])] == ["break_it"]
+        caplog.clear()
+        body = {"id": "1", "data": {"how": "unknown"}}
+        answer = await http.post("/commands/broken/Break", json=body)
+        problem(answer, 500, "decider-failed", "broken has no event type Unknown")
+        [record] = [one for one in caplog.records if one.levelno >= logging.WARNING]
+        assert record.exc_info is None
 
 
 async def test_it_is_answered_after_a_projection_has_applied_it(

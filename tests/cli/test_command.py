@@ -9,7 +9,7 @@ import pytest
 from eventstore import App, EventStore
 from tests.cli.conftest import Cli
 from tests.fix_service import served
-from tests.wallet import new_wallet
+from tests.wallet import broken_wallet, new_wallet
 
 pytestmark = pytest.mark.one_postgres
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.one_postgres
 @pytest.fixture
 def cli(dsn: str) -> Iterator[Cli]:
     """Commands on a service that has wallets."""
-    with served(EventStore(dsn), App(deciders=[new_wallet()])) as (host, port):
+    with served(EventStore(dsn), App(deciders=[new_wallet(), broken_wallet()])) as (host, port):
         yield Cli(EVENTSTORE_URL=f"http://{host}:{port}")
 
 
@@ -44,6 +44,8 @@ def test_a_refusal_is_one_line_and_an_exit_code(cli: Cli) -> None:
     assert "known: Deposit" in done.err
     done = cli("command", "wallet", "Deposit", '{"amount": "5"}', "--id", "1", code=1)
     assert "$.data.amount" in done.err
+    done = cli("command", "broken", "Break", '{"how": "decide"}', "--id", "1", code=1)
+    assert "decider broken failed on command Break" in done.err
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,9 @@ async def test_a_command_with_an_id_is_handled_once(client: Any) -> None:
     await client.command("wallet", "Close", stream="wallet-1")
     again = await client.command("wallet", "Deposit", {"amount": 5}, **ask)
     assert again == first._replace(appended=first.appended._replace(replayed=True))
+    assert (first.replayed, again.replayed) == (False, True)
+    nothing = await client.command("wallet", "Touch", stream="wallet-1", command_id="n")
+    assert not nothing.replayed
 
 
 async def test_it_waits_for_a_projection(

@@ -9,6 +9,7 @@ import pytest
 from eventstore import (
     AppendRefused,
     ConditionFailed,
+    DeciderFailed,
     DefinitionChanged,
     DuplicateEventId,
     EventStoreError,
@@ -33,6 +34,7 @@ ERRORS = [
     ConditionFailed(12),
     DuplicateEventId("0193b6a1-7c52-7e59-9d2e-6d1f7b0c5a42", "order-1", 3),
     AppendRefused("no"),
+    DeciderFailed("order", "Pay", "order-1", "decide raised KeyError (shop.py:4 in pay)"),
     InvalidInput("bad", path="$[3].data"),
     InvalidInput("bad"),
     LimitExceeded("too large", path="$"),

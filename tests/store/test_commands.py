@@ -15,6 +15,7 @@ from eventstore import (
     Appended,
     CommandRefused,
     Decider,
+    DeciderFailed,
     EventData,
     EventStore,
     Handled,
@@ -32,6 +33,7 @@ from tests.fix_database import Pg
 from tests.fix_faces import LocalFace, Threaded
 from tests.fix_waiting import dense, until
 from tests.wallet import (
+    Break,
     Close,
     Closed,
     Deposit,
@@ -40,6 +42,7 @@ from tests.wallet import (
     Wallet,
     Withdraw,
     Withdrawn,
+    broken_wallet,
     new_wallet,
 )
 
@@ -125,9 +128,8 @@ async def test_an_event_that_could_not_be_read_again_is_not_stored(local_face: L
         decide=decide,
         evolve=lambda state, _: state,
     )
-    with pytest.raises(InvalidInput, match="could not be read again") as refused:
+    with pytest.raises(DeciderFailed, match=r"\$\.data\.amount: Deposited could not be read again"):
         await local_face.handle(careless, "wallet-1", Deposit(5))
-    assert refused.value.path == "$.data.amount"
     assert await stored(local_face) == []
 
 
@@ -146,6 +148,33 @@ async def test_the_state_is_that_of_the_events_as_they_are_read(local_face: Loca
     first = await local_face.handle(notes, "wallet-1", Deposit(5))
     again = await local_face.handle(notes, "wallet-1", Touch())
     assert first.state == again.state == [[5]]
+
+
+@pytest.mark.parametrize(
+    ("how", "cause", "problem"),
+    [
+        ("decide", KeyError, r"decide raised KeyError \(wallet.py:\d+ in break_it\)$"),
+        ("evolve", ZeroDivisionError, r"evolve raised ZeroDivisionError \(wallet.py:\d+ in "),
+        ("unknown", InvalidInput, r"no event type Unknown: register it with @broken.event\(Unk"),
+        ("number", InvalidInput, "broken decides on events, one or several, or None: int"),
+    ],
+)
+async def test_a_decider_that_fails_is_named_and_nothing_is_stored(
+    local_face: LocalFace, how: str, cause: type[Exception], problem: str
+) -> None:
+    with pytest.raises(DeciderFailed, match=problem) as failed:
+        await local_face.handle(broken_wallet(), "wallet-1", Break(how))
+    assert isinstance(failed.value.__cause__, cause)
+    told = failed.value.facts
+    assert (told["decider"], told["command"], told["stream"]) == ("broken", "Break", "wallet-1")
+    assert "secret" not in str(failed.value)
+    assert await stored(local_face) == []
+
+
+async def test_a_stored_event_that_a_decider_fails_on_is_named(local_face: LocalFace) -> None:
+    await local_face.append("wallet-1", [EventData("Other"), EventData("Poisoned", {})])
+    with pytest.raises(DeciderFailed, match=r"evolve, at revision 1 \(Poisoned\), raised Zero"):
+        await local_face.handle(broken_wallet(), "wallet-1", Break("decide"))
 
 
 async def test_what_is_asked_wrongly_is_refused(local_face: LocalFace) -> None:
@@ -175,6 +204,7 @@ async def test_a_command_with_an_id_is_handled_once(local_face: LocalFace) -> No
     assert first.appended is not None
     assert again.appended == first.appended._replace(replayed=True)
     assert again[:6] == first[:6]
+    assert (first.replayed, again.replayed) == (False, True)
     again = await local_face.handle(wallet, "wallet-1", Close(), command_id="k")
     assert again[:6] == closing[:6]
     elsewhere = await local_face.handle(wallet, "wallet-2", Deposit(5), command_id="k")

@@ -20,6 +20,7 @@ PUBLIC = [
     "ConsumerRefused",
     "Context",
     "Decider",
+    "DeciderFailed",
     "DefinitionChanged",
     "Delivery",
     "DuplicateEventId",

@@ -13,6 +13,7 @@ from eventstore import (
     ANY,
     App,
     Decider,
+    DeciderFailed,
     EventData,
     Handled,
     InvalidInput,
@@ -22,6 +23,7 @@ from eventstore import (
 from eventstore.codec import decode_strictly, json_schema
 from eventstore.core.events import check_tags
 from eventstore.core.jsontext import encode_json
+from eventstore.deciders import log_failed
 from eventstore_api.bodies import small_body, takes
 from eventstore_api.headers import Headers, expected_revision, idempotency_key, waiting
 from eventstore_api.models import Commands, HandledCommand, Schemas
@@ -64,6 +66,7 @@ class HandledOut(msgspec.Struct, omit_defaults=True):
     stream: str
     events: list[EventOut]
     position: int
+    replayed: bool
     revision: int | None = None
     wait: WaitOut | None = None
 
@@ -127,6 +130,9 @@ async def post_command(
         handled = await store.handle(
             made, stream_name, value, command_id=key, tags=tags, metadata=metadata
         )
+    except DeciderFailed as failed:
+        log_failed(failed)
+        raise
     except asyncio.CancelledError:  # the service ends, and has waited long enough
         raise OutcomeUnknown(()) from None
     return await _answer(store, handled, wanted)
@@ -134,7 +140,7 @@ async def post_command(
 
 async def _answer(store: Store, handled: Handled[Any], wanted: Any) -> Response:
     appended = handled.appended
-    out = HandledOut(handled.stream_name, [], handled.position, handled.revision)
+    out = HandledOut(handled.stream_name, [], handled.position, handled.replayed, handled.revision)
     waited: dict[str, str] = {}
     if appended is not None:
         first = appended.position - len(handled.written) + 1
@@ -143,9 +149,8 @@ async def _answer(store: Store, handled: Handled[Any], wanted: Any) -> Response:
             for n, one in enumerate(handled.written)
         ]
         out.wait, waited = await applied(store, [appended], wanted)
-    replayed = appended is not None and appended.replayed
     headers = {
-        **stored_headers(handled.position, store.epoch, replayed=replayed),
+        **stored_headers(handled.position, store.epoch, replayed=handled.replayed),
         **waited,
         "cache-control": "no-store",
     }
