@@ -14,6 +14,7 @@ from eventstore.core.backoff import delays
 from eventstore.core.delivery import LONGEST_REASON, ConsumerGroup, Delivery
 from eventstore.core.errors import NotFound, OutcomeUnknown, Unavailable
 from eventstore.core.events import EventData
+from eventstore.core.places import own_frames, reason_of
 from eventstore.core.reactor import Reactor, derived_ids, idempotency_key
 from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.store import EventStore
@@ -213,16 +214,32 @@ class ReactorRunner:
         try:
             async with asyncio.timeout(self._reactor.deadline) as deadline:
                 await self._reactor.handler_of(event.event_type)(event, context)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if self._draining or delivery.id not in self._in_hand:
                 raise
-            return "the handler has cancelled itself"
-        except Exception as error:  # whatever a handler raises fails its event only
-            if deadline.expired():
-                return f"not done after {self._reactor.deadline:g} s"
-            logger.warning("%r: event %d: %r", self._reactor, event.position, error, exc_info=error)
-            return f"{type(error).__name__}: {error}"
+            return self._failed(delivery, "the handler has cancelled itself", error)
+        except Exception as error:  # noqa: BLE001 - whatever it raises fails its event only
+            late = f"not done after {self._reactor.deadline:g} s"
+            return self._failed(delivery, late if deadline.expired() else reason_of(error), error)
         return ""
+
+    def _failed(self, delivery: Delivery, reason: str, error: BaseException) -> str:
+        event, reactor = delivery.event, self._reactor
+        delay = reactor.delay_after(delivery.attempt)
+        logger.log(
+            logging.ERROR if delay is None else logging.WARNING,
+            "%r: %s of %s at position %d, attempt %d of %d, %s: %s",
+            reactor,
+            event.event_type,
+            event.stream_name,
+            event.position,
+            delivery.attempt,
+            reactor.retries + 1,
+            "parked" if delay is None else f"again in {delay:g} s",
+            reason,
+            exc_info=(type(error), error, own_frames(error)),
+        )
+        return reason
 
     async def _settle(self) -> None:
         """Tell what has become of the events, of all that ended meanwhile in one call."""

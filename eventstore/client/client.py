@@ -43,8 +43,9 @@ class EventStoreClient:
     Same verbs, arguments, answers and errors as EventStore. Safe to share between tasks.
 
     What fails in passing (no connection, a broken one, a service that is overloaded or starts
-    again) is tried again for `retry_for` seconds, 0 for never. Every append carries its event
-    ids, made here unless given, so that a retry is the same append and stores nothing twice.
+    again) is tried again for `retry_for` seconds, 0 for never, each time with a warning of the
+    logger `eventstore.client`. Every append carries its event ids, made here unless given, so that
+    a retry is the same append and stores nothing twice.
     `transport` is httpx's, for tests and unusual networks.
     """
 

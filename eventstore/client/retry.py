@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -13,15 +14,18 @@ from eventstore.client.wire import json_object
 from eventstore.core.backoff import delays
 from eventstore.core.errors import OutcomeUnknown, Unavailable
 
+logger: Final = logging.getLogger("eventstore.client")
+
 
 class Attempts:
-    """Told of each failure of a call, gives the seconds to wait before the next try.
+    """Told of each failure of a call, gives the seconds to wait before the next try, and logs both.
 
     Raises what the failure means if that does not pass, or if `retry_for` seconds are over. If any
     try of an append may have stored it and no later one was told, the outcome is unknown.
     """
 
     def __init__(self, call: Call[Any], url: str, retry_for: float) -> None:
+        self._what = f"{call.method} {call.path}"
         self._event_ids = call.event_ids
         self._may_store = call.may_store or bool(call.event_ids)
         self._url = url
@@ -52,6 +56,7 @@ class Attempts:
             if self._may_store and self._maybe_stored:
                 raise OutcomeUnknown(self._event_ids)
             raise refused.error
+        logger.warning("%s: again in %.1f s: %s", self._what, wait, refused.error)
         return wait
 
 

@@ -16,6 +16,8 @@ from eventstore.core.query import EventQuery, QueryItem, names
 
 Handler: TypeAlias = Callable[[RecordedEvent, Any], Coroutine[Any, Any, None]]
 """`async (event, context)`; what it raises fails the event, which is tried again."""
+LONGEST_BACKOFF: Final = 3_600.0
+"""Seconds between two attempts at most."""
 MOST_CONCURRENT: Final = MOST_RECEIVED // 2
 """Events that one worker handles at a time, at most: as many are in hand besides."""
 
@@ -140,6 +142,15 @@ class Reactor:
             raise InvalidInput(
                 f"{self.name} has no handler of {event_type} here: another version of it had one"
             ) from None
+
+    def delay_after(self, attempt: int) -> float | None:
+        """Give the seconds until an event that failed is tried again, as the group has them.
+
+        None: that was the last attempt, and the event is parked.
+        """
+        if attempt > self.retries:
+            return None
+        return min(self.backoff * 2.0 ** min(attempt - 1, 30), LONGEST_BACKOFF)
 
 
 def idempotency_key(reactor: str, event: RecordedEvent) -> str:

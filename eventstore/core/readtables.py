@@ -101,3 +101,9 @@ class TablePage(_Page):
         """The rows as Python values."""
         decoded: list[dict[str, Any]] = json.loads(self.rows_json, parse_float=Decimal)
         return decoded
+
+    def __repr__(self) -> str:
+        return (
+            f"TablePage(rows={self.rows!r}, position={self.position}, "
+            f"next_offset={self.next_offset})"
+        )

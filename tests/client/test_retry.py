@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import re
 import socket
 import struct
 import threading
@@ -158,6 +160,16 @@ async def test_a_refusal_is_told_at_once(client: Opener) -> None:
             await store.append("a", EventData("T"), expected_revision=1)
     assert len(script.requests) == 1
     assert told.value.current_revision == 2
+
+
+async def test_each_further_try_is_logged(client: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "eventstore.client"):
+        async with client(Script(REFUSED, BROKEN), 30) as store:
+            await store.append("a", EventData("T", {"secret": 1}))
+    first, second = (record.getMessage() for record in caplog.records)
+    pattern = r"POST /streams/a\S*: again in 0\.\d s: no answer from http\S+: "
+    assert re.fullmatch(pattern + "refused", first)
+    assert re.fullmatch(pattern + "broke", second)
 
 
 async def test_a_read_is_tried_again_until_it_begins(client: Opener) -> None:

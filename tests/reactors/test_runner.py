@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -102,7 +103,9 @@ async def test_an_event_that_fails_is_tried_again_then_its_stream_is_parked_and_
         assert ("a-2", 1) not in handling.begun
         [parked] = await store.consumers.parked("emails")
         assert (parked.stream_name, parked.attempts, parked.held) == ("a-2", 3, 1)
-        assert parked.reason == "ValueError: a-2 is broken"
+        assert re.fullmatch(
+            r"ValueError: a-2 is broken \(reacting.py:\d+ in __call__\)", parked.reason
+        )
         handling.broken = set()
         assert await store.consumers.replay("emails") == 1
         assert (await handling.reach(4))[2:] == [("a-2", 0), ("a-2", 1)]
@@ -444,15 +447,21 @@ async def test_a_runner_is_heard_of_until_it_has_stopped(
     assert await seen_until() is None
 
 
-async def test_a_failure_is_logged_with_its_place(
+async def test_a_failure_is_logged_with_its_place_and_what_becomes_of_it(
     store: EventStore, connection: Pg, caplog: pytest.LogCaptureFixture
 ) -> None:
     handling = Handling()
     handling.broken = {"a-1"}
     await happen(store, "a-1")
     with caplog.at_level(logging.WARNING, "eventstore.reactors"):
-        async with reacting(store, reactor(handling, retries=0)):
+        async with reacting(store, reactor(handling, retries=1)):
             await settled(connection)
-    [record] = caplog.records
-    assert record.getMessage() == "<Reactor emails>: event 1: ValueError('a-1 is broken')"
-    assert record.exc_info
+    again, parked = caplog.records
+    at = "<Reactor emails>: Happened of a-1 at position 1, attempt"
+    assert again.getMessage().startswith(f"{at} 1 of 2, again in 0.001 s: ValueError: a-1 is")
+    assert parked.getMessage().startswith(f"{at} 2 of 2, parked: ValueError: a-1 is broken (react")
+    assert (again.levelname, parked.levelname) == ("WARNING", "ERROR")
+    for record in (again, parked):
+        assert record.exc_info is not None
+        assert record.exc_info[2] is not None
+        assert record.exc_info[2].tb_frame.f_code.co_filename.endswith("reacting.py")

@@ -61,6 +61,13 @@ def test_without_a_handler_it_is_for_nothing() -> None:
         _ = Reactor("emails").query
 
 
+def test_it_knows_when_an_event_that_failed_is_tried_again() -> None:
+    reactor = Reactor("emails", retries=40, backoff=0.5)
+    assert [reactor.delay_after(attempt) for attempt in (1, 2, 3, 20, 40, 41)] == [
+        *(0.5, 1, 2, 3_600, 3_600, None)
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
