@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import signal
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -31,15 +30,26 @@ POINTS = {
 
 
 def strike(step: type, method: str, when: str, *, batch: int, sign: signal.Signals) -> None:
-    """Let a step of the writer give the process a signal, before or after it does its work."""
-    real: Callable[..., Awaitable[Any]] = getattr(step, method)
-    calls: Counter[Any] = Counter()
+    """Let a step of the writer give the process a signal, before or after it does its work.
+
+    It is that of the batch after `batch` - 1 that are stored: one that is refused does not count.
+    """
+    stored = 0
     done = False
+    write = Writer.write
+
+    async def counted(self: Writer, *args: Any) -> Any:
+        nonlocal stored
+        result = await write(self, *args)
+        stored += 1
+        return result
+
+    setattr(Writer, "write", counted)  # noqa: B010 - a method
+    real: Callable[..., Awaitable[Any]] = getattr(step, method)
 
     async def struck(self: Any, *args: Any, **options: Any) -> Any:
         nonlocal done
-        calls[self] += 1
-        here = calls[self] == batch and not done
+        here = stored >= batch - 1 and not done
         done = done or here
         if here and when == "before":
             os.kill(os.getpid(), sign)

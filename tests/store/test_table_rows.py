@@ -200,7 +200,6 @@ async def test_a_page_is_bounded_in_bytes(face: Face, filled: Pg) -> None:
     await filled.executemany(many, [(n, f'"{"x" * 1_500_000}"') for n in range(4)])
     page = await face.projections.rows("odd", odd.name, where={"t": "big"})
     assert ([row["n"] for row in page.rows], page.next_offset) == ([0, 1], 2)
-    assert "'n': 1}], position=" in repr(page)
     page = await face.projections.rows("odd", odd.name, where={"t": "big"}, offset=2)
     assert ([row["n"] for row in page.rows], page.next_offset) == ([2, 3], None)
     await filled.execute(many, 9, f'"{"x" * 5_000_000}"')
