@@ -11,7 +11,9 @@ import asyncio
 import logging
 import os
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from eventstore import EventStore
@@ -27,21 +29,22 @@ POINTS = {
     "after the checkpoint": (Writer, "_checkpoint", "after"),
     "after the commit": (Writer, "write", "after"),
 }
+writing: ContextVar[Writer] = ContextVar("writing")
 
 
 def strike(step: type, method: str, when: str, *, batch: int, sign: signal.Signals) -> None:
     """Let a step of the writer give the process a signal, before or after it does its work.
 
-    It is that of the batch after `batch` - 1 that are stored: one that is refused does not count.
+    It is in the batch of a writer that has stored `batch` - 1: one that is refused does not count.
     """
-    stored = 0
+    stored: Counter[Writer] = Counter()
     done = False
     write = Writer.write
 
     async def counted(self: Writer, *args: Any) -> Any:
-        nonlocal stored
+        writing.set(self)
         result = await write(self, *args)
-        stored += 1
+        stored[self] += 1
         return result
 
     setattr(Writer, "write", counted)  # noqa: B010 - a method
@@ -49,7 +52,8 @@ def strike(step: type, method: str, when: str, *, batch: int, sign: signal.Signa
 
     async def struck(self: Any, *args: Any, **options: Any) -> Any:
         nonlocal done
-        here = stored >= batch - 1 and not done
+        writer = self if isinstance(self, Writer) else writing.get()
+        here = stored[writer] == batch - 1 and not done
         done = done or here
         if here and when == "before":
             os.kill(os.getpid(), sign)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections import Counter
 
+import psycopg
 import pytest
 
 from eventstore import EventData
@@ -72,4 +73,6 @@ def test_a_worker_that_is_killed_over_a_real_log_comes_to_the_same(permits: str)
     with working(permits, ALONE) as healthy:
         all_applied(permits)
         assert ended(healthy) == 0
+    with psycopg.connect(permits) as sql:
+        assert sql.execute("SELECT * FROM eventstore.projection_failures").fetchall() == []
     assert read_tables(permits) == plain_pass()
