@@ -157,23 +157,24 @@ class Outcome:
 
     def rows(self, table: sa.Table | str) -> dict[Key, Row]:
         """Give the rows of a read table, or of that name, by key (a tuple), whole."""
-        name = table if isinstance(table, str) else table.name
+        name = self.projection.columns_of(table).table
         return {key: row for key, row in self._folded.rows[name].items() if row is not None}
 
-    def expect(self, table: sa.Table, rows: Mapping[Any, Mapping[str, Any]]) -> Outcome:
-        """Compare a whole read table: rows by key, columns that are left out are NULL.
+    def expect(self, table: sa.Table | str, rows: Mapping[Any, Mapping[str, Any]]) -> Outcome:
+        """Compare a whole read table, or that of this name: rows by key.
 
+        Columns that are left out are NULL.
         Raises AssertionError, with what differs, unless they are equal; and the first handler's
         own exception, with a note that names the event, if one failed.
         """
         if self.failures:
             raise self.failures[0].error
-        columns = self.projection.columns[table.name]
+        columns = self.projection.columns_of(table)
         wanted: dict[Key, Row] = {}
         for value, row in rows.items():
             key = columns.key_of(value)
             if key is None:
-                raise InvalidInput(f"a row of {table.name} is expected without a key")
+                raise InvalidInput(f"a row of {columns.table} is expected without a key")
             wanted[key] = columns.whole(key, row)
         found = self.rows(table)
         differences = [
@@ -182,7 +183,7 @@ class Outcome:
             if wanted.get(key) != found.get(key)
         ]
         if differences:
-            raise AssertionError("\n".join([f"{table.name} is not as expected:", *differences]))
+            raise AssertionError("\n".join([f"{columns.table} is not as expected:", *differences]))
         return self
 
 

@@ -105,6 +105,14 @@ def test_one_event_is_given_as_several_are() -> None:
     given(made(), placed()).expect(orders_table, {"order-1": {"status": "placed"}})
 
 
+def test_a_read_table_may_be_named() -> None:
+    outcome = given(made(), placed())
+    outcome.expect("orders", {"order-1": {"status": "placed"}})
+    for look in (outcome.rows, lambda name: outcome.expect(name, {})):
+        with pytest.raises(InvalidInput, match="'loans' is not one of orders's tables"):
+            look("loans")
+
+
 def test_what_no_store_would_give_is_no_event_of_a_projection() -> None:
     for one in (EventData("Placed"), "Placed"):
         with pytest.raises(InvalidInput, match=r"a projection sees stored events, as event\("):
