@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from eventstore.codec import codec_of
 from eventstore.core.decider import Decider
@@ -14,6 +14,8 @@ from eventstore.core.errors import InvalidInput
 from eventstore.core.event_types import EventTypes
 from eventstore.core.projection import Projection
 from eventstore.core.reactor import Reactor
+
+D = TypeVar("D")
 
 
 class App:
@@ -39,7 +41,12 @@ class App:
         events: EventTypes | Iterable[type] | Mapping[str, type] = (),
     ) -> None:
         # In a new store the first one to be known serves: the oldest.
-        self.projections = tuple(sorted(projections, key=lambda made: (made.name, made.version)))
+        self.projections = tuple(
+            sorted(
+                _several("projections", projections, Definition),
+                key=lambda made: (made.name, made.version),
+            )
+        )
         for one, next_one in pairwise(self.projections):
             if (one.name, one.version) == (next_one.name, next_one.version):
                 raise InvalidInput(f"two projections are {one.name!r} version {one.version}")
@@ -53,11 +60,15 @@ class App:
             for table in projection.columns:
                 if writers.setdefault(table, projection.name) != projection.name:
                     raise InvalidInput(f"two projections write table {table!r}")
-        self.reactors = tuple(sorted(reactors, key=lambda made: made.name))
+        self.reactors = tuple(
+            sorted(_several("reactors", reactors, Reactor), key=lambda made: made.name)
+        )
         _check_names("reactors", self.reactors)
         for reactor in self.reactors:
             _ = reactor.query  # or it has no handler
-        self.deciders = tuple(sorted(deciders, key=lambda made: made.name))
+        self.deciders = tuple(
+            sorted(_several("deciders", deciders, Decider), key=lambda made: made.name)
+        )
         _check_names("deciders", self.deciders)
         _check_deciders(self.deciders)
         self.events = EventTypes()
@@ -66,6 +77,17 @@ class App:
             self.events.take(decider.events)
         for name in self.events:
             codec_of(self.events[name])
+
+
+def _several(option: str, given: Iterable[D], kind: type[D]) -> list[D]:
+    """Give definitions as a list. Raises InvalidInput for one alone, and for what is none."""
+    if not isinstance(given, Iterable):
+        raise InvalidInput(f"give a list: {option}=[{given!r:.60}]")
+    made = list(given)
+    for one in made:
+        if not isinstance(one, kind):
+            raise InvalidInput(f"{option} are definitions, not {one!r:.60}")
+    return made
 
 
 def _check_names(kind: str, made: Sequence[Reactor] | Sequence[Decider[Any]]) -> None:

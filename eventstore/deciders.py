@@ -124,6 +124,8 @@ def handling(
     retries: int,
 ) -> Generator[Step, Any, Handled[S]]:
     """Handle a command: steps, and what has come of it. See `EventStore.handle`."""
+    if not isinstance(decider, Decider):
+        raise InvalidInput(f"give the Decider itself, not {decider!r:.60}")
     decider.check_stream(stream_name)
     if SCHEMA_VERSION in metadata:
         raise InvalidInput(f"the store gives {SCHEMA_VERSION} by itself", path="$.metadata")

@@ -197,9 +197,9 @@ class Follower:
         """
         self._feed = feed
         self._query = query or EventQuery()
+        self._scan = log_scan(self._query, after=after, before=None, direction="forward")
         self._everything = not self._query
         self._keys = keys_of_query(self._query)
-        self._scan = log_scan(self._query, after=after, before=None, direction="forward")
         self._epoch = epoch
         self._rewound = feed.rewound
         self._page = page

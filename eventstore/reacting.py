@@ -40,6 +40,10 @@ def react(
     It runs an event loop of its own, so call it from a test that is no coroutine. Raises
     InvalidInput for an event that the reactor is not for.
     """
+    if not isinstance(event, RecordedEvent):
+        raise InvalidInput(
+            f"{reactor.name} handles one event, as event('order-1', 'OrderPlaced'): {event!r:.60}"
+        )
     if not reactor.query.matches(event):
         raise InvalidInput(f"{reactor.name} is not for {event.event_type} of {event.stream_name}")
     recorder = _Recorder(read_tables)

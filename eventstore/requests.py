@@ -27,8 +27,6 @@ def request_one(
     limits: Limits,
 ) -> AppendRequest:
     """Make the request of `append`. Raises InvalidInput."""
-    if isinstance(events, EventData):
-        events = [events]
     encoded = encode_append(stream_name, events, expected_revision, limits=limits)
     return request_encoded([encoded], idempotency_key=idempotency_key, limits=limits)
 

@@ -3,8 +3,9 @@
 given(orders, [event("order-1", "OrderPlaced", {"total": 12})]).expect(
     order_summary, {"order-1": {"status": "placed", "total": 12}}
 )
-given(order, [OrderPlaced(total=12)]).when(PayOrder(amount=12)).then([OrderPaid(amount=12)])
+given(order, OrderPlaced(total=12)).when(PayOrder(amount=12)).then(OrderPaid(amount=12))
 given(order, []).when(PayOrder(amount=12)).refused("there is no such order")
+given(order, OrderPlaced(total=12)).when(PayOrder(amount=13)).refused("it is too much", due=12)
 react(emails, event("order-1", "OrderPlaced")).then({"mail-1": EventData("EmailSent")})
 """
 
@@ -16,14 +17,16 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from eventstore.codec import decode_event
+from eventstore.codec import codec_of, decode_event
 from eventstore.codec import encode_event as encode_typed
 from eventstore.core.columns import Key, Row
 from eventstore.core.decider import Decider
 from eventstore.core.definition import Definition
 from eventstore.core.errors import CommandRefused, InvalidInput
+from eventstore.core.event_types import is_model
 from eventstore.core.events import EventData, RecordedEvent, encode_event
 from eventstore.core.folding import Failure, Folded, Rows, fold, plan
+from eventstore.core.jsontext import encode_json
 from eventstore.core.projection import Projection
 from eventstore.core.streams import check_stream_name
 from eventstore.reacting import Reacted, react
@@ -68,11 +71,11 @@ def event(
 
 
 @overload
-def given(definition: Decider[S], events: Iterable[Any]) -> Given[S]: ...
+def given(definition: Decider[S], events: Any) -> Given[S]: ...
 @overload
-def given(definition: Definition, events: Iterable[RecordedEvent]) -> Outcome: ...
-def given(definition: Decider[S] | Definition, events: Iterable[Any]) -> Given[S] | Outcome:
-    """Say what has happened before.
+def given(definition: Definition, events: RecordedEvent | Iterable[RecordedEvent]) -> Outcome: ...
+def given(definition: Decider[S] | Definition, events: Any) -> Given[S] | Outcome:
+    """Say what has happened before: one event or several.
 
     To a projection: apply the events to empty read tables, as a runner would; those that the query
     does not mean are passed over. Raises InvalidInput for one that does not fold: it needs a
@@ -82,8 +85,17 @@ def given(definition: Decider[S] | Definition, events: Iterable[Any]) -> Given[S
     would read them, upcasts included.
     """
     if isinstance(definition, Decider):
-        return Given(definition, [_typed(definition, one) for one in events])
-    return _applied(definition, events)
+        return Given(definition, [_typed(definition, one) for one in _several(events)])
+    return _applied(definition, _several(events))
+
+
+def _several(events: Any) -> list[Any]:
+    """Give one event or several as a list. Some kinds of event are iterable themselves."""
+    if isinstance(events, RecordedEvent) or is_model(type(events)):
+        return [events]
+    if isinstance(events, str | Mapping) or not isinstance(events, Iterable):
+        raise InvalidInput(f"give an event, or a list of them: {events!r:.60}")
+    return list(events)
 
 
 def _applied(projection: Definition, events: Iterable[RecordedEvent]) -> Outcome:
@@ -91,13 +103,20 @@ def _applied(projection: Definition, events: Iterable[RecordedEvent]) -> Outcome
         raise InvalidInput(f"{projection!r} does not fold: test it with a database")
     planned = plan(projection, filter(projection.query.matches, _numbered(events)))
     empty: Rows = {table: dict.fromkeys(keys) for table, keys in planned.keys.items()}
-    return Outcome(projection, fold(planned, empty))
+    folded = fold(planned, empty)
+    for failed, error in folded.failures:
+        error.add_note(f"at event {failed.position}: {failed.event_type} of {failed.stream_name}")
+    return Outcome(projection, folded)
 
 
 def _numbered(events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
     numbered = []
     revisions: dict[str, int] = {}
     for position, one in enumerate(events, 1):
+        if not isinstance(one, RecordedEvent):
+            raise InvalidInput(
+                f"a projection sees stored events, as event('order-1', 'OrderPlaced'): {one!r:.60}"
+            )
         revision = revisions.get(one.stream_name, -1) + 1
         revisions[one.stream_name] = revision
         numbered.append(one._replace(position=position, revision=revision))
@@ -114,6 +133,16 @@ def _typed(decider: Decider[Any], one: Any) -> Any:
     return decode_event(decider.events, recorded)
 
 
+def _check_command(decider: Decider[Any], command: object) -> None:
+    """Refuse a command that could not be sent as it is."""
+    decider.name_of(command)
+    codec = codec_of(type(command))
+    try:
+        codec.decode(encode_json(codec.to_json(command)))
+    except InvalidInput as fault:
+        raise InvalidInput(f"{command!r} is no {type(command).__qualname__}: {fault}") from fault
+
+
 class Outcome:
     """What came of the events: ask `expect`, `rows` or `failures`."""
 
@@ -128,23 +157,24 @@ class Outcome:
 
     def rows(self, table: sa.Table | str) -> dict[Key, Row]:
         """Give the rows of a read table, or of that name, by key (a tuple), whole."""
-        name = table if isinstance(table, str) else table.name
+        name = self.projection.columns_of(table).table
         return {key: row for key, row in self._folded.rows[name].items() if row is not None}
 
-    def expect(self, table: sa.Table, rows: Mapping[Any, Mapping[str, Any]]) -> Outcome:
-        """Compare a whole read table: rows by key, columns that are left out are NULL.
+    def expect(self, table: sa.Table | str, rows: Mapping[Any, Mapping[str, Any]]) -> Outcome:
+        """Compare a whole read table, or that of this name: rows by key.
 
+        Columns that are left out are NULL.
         Raises AssertionError, with what differs, unless they are equal; and the first handler's
-        own exception if an event failed.
+        own exception, with a note that names the event, if one failed.
         """
         if self.failures:
             raise self.failures[0].error
-        columns = self.projection.columns[table.name]
+        columns = self.projection.columns_of(table)
         wanted: dict[Key, Row] = {}
         for value, row in rows.items():
             key = columns.key_of(value)
             if key is None:
-                raise InvalidInput(f"a row of {table.name} is expected without a key")
+                raise InvalidInput(f"a row of {columns.table} is expected without a key")
             wanted[key] = columns.whole(key, row)
         found = self.rows(table)
         differences = [
@@ -153,7 +183,7 @@ class Outcome:
             if wanted.get(key) != found.get(key)
         ]
         if differences:
-            raise AssertionError("\n".join([f"{table.name} is not as expected:", *differences]))
+            raise AssertionError("\n".join([f"{columns.table} is not as expected:", *differences]))
         return self
 
 
@@ -165,7 +195,12 @@ class Given(Generic[S]):
         self.state = decider.fold(events)
 
     def when(self, command: object) -> Decided[S]:
-        """Decide a command. An event that could not be stored raises InvalidInput."""
+        """Decide a command.
+
+        Raises InvalidInput for a command whose values are not of its types, and for an event that
+        could not be stored.
+        """
+        _check_command(self._decider, command)
         try:
             caused = self._decider.decide(command, self.state)
         except CommandRefused as refused:
@@ -185,25 +220,34 @@ class Decided(Generic[S]):
         self.events = events
         self.state = state
 
-    def then(self, events: Iterable[Any]) -> Decided[S]:
-        """Expect these events, in this order, and no other. Raises AssertionError otherwise."""
+    def then(self, events: Any) -> Decided[S]:
+        """Expect this event, or these in order, and no other. Raises AssertionError otherwise."""
         if self._refusal is not None:
             raise AssertionError(f"{self._command} is refused: {self._refusal}") from self._refusal
-        wanted = list(events)
+        wanted = _several(events)
         if wanted != self.events:
             pairs = zip_longest(wanted, self.events, fillvalue="nothing")
             lines = [_difference(number, *pair) for number, pair in enumerate(pairs)]
             raise AssertionError("\n".join([f"{self._command} causes something else:", *lines]))
         return self
 
-    def refused(self, reason: str | None = None) -> CommandRefused:
-        """Expect a refusal, for this reason if one is given. Raises AssertionError otherwise."""
+    def refused(self, reason: str | None = None, /, **details: Any) -> CommandRefused:
+        """Expect a refusal, for this reason and with these details, among others, if given.
+
+        Raises AssertionError otherwise.
+        """
         if self._refusal is None:
             raise AssertionError(f"{self._command} is not refused, but causes {self.events}")
         if reason not in (None, self._refusal.reason):
             raise AssertionError(
                 f"{self._command} is refused for another reason:\n"
                 f"  expected: {reason}\n  found:    {self._refusal.reason}"
+            ) from self._refusal
+        found = self._refusal.details
+        if {**found, **details} != found:
+            raise AssertionError(
+                f"{self._command} is refused with other details:\n"
+                f"  expected: {details}\n  found:    {found}"
             ) from self._refusal
         return self._refusal
 

@@ -111,6 +111,11 @@ def command(
     seconds: float,
 ) -> Call[CommandAnswer]:
     """Send a command. Sent again, it is the same one: it has an id."""
+    for what, given in (("a decider", decider), ("a command", name)):
+        if not isinstance(given, str):
+            raise InvalidInput(
+                f"{what} is named, as command('order', 'PayOrder', {{'amount': 5}}): {given!r:.60}"
+            )
     printable = command_id.isascii() and command_id.isprintable()
     if not 1 <= len(command_id) <= MAX_KEY_LENGTH or not printable:
         raise InvalidInput(f"a command id is 1 to {MAX_KEY_LENGTH} printable ASCII characters")

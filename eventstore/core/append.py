@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -20,10 +20,10 @@ _KEY_NAMESPACE: Final = uuid.UUID("0193b6a1-7c52-7e59-9d2e-6d1f7b0c5a42")
 
 @dataclass(slots=True)
 class Append:
-    """Events for one stream, one of several appends that are stored together or not at all."""
+    """What is for one stream, one of several appends that are stored together or not at all."""
 
     stream_name: str
-    events: Sequence[EventData]
+    events: EventData | Sequence[EventData]
     expected_revision: ExpectedRevision = ANY
 
 
@@ -69,13 +69,19 @@ class AppendRequest(NamedTuple):
 
 def encode_append(
     stream_name: str,
-    events: Sequence[EventData],
+    events: EventData | Sequence[EventData],
     expected_revision: ExpectedRevision = ANY,
     *,
     path: str = "$",
     limits: Limits = DEFAULT_LIMITS,
 ) -> EncodedAppend:
     """Check an append and give it in the form that SQL takes. Raises InvalidInput."""
+    if isinstance(events, EventData):
+        events = [events]
+    elif isinstance(events, Mapping) or not isinstance(events, Iterable):
+        raise InvalidInput(
+            f"give EventData('SomeType', {{...}}), or a list of them: {events!r:.60}", path=path
+        )
     return EncodedAppend(
         check_stream_name(stream_name),
         revision_code(expected_revision),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, Required, TypeAlias, TypedDict, get_args
 
 from eventstore.core.columns import Columns
 from eventstore.core.errors import InvalidInput
 from eventstore.core.functions import of
-from eventstore.core.query import EventQuery
+from eventstore.core.query import EventQuery, check_query
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -38,6 +38,13 @@ class Options(TypedDict, total=False):
 def is_projection_name(name: str) -> bool:
     """Whether a projection can be called so."""
     return _NAME(name) is not None
+
+
+def check_options(name: str, given: Mapping[str, object], known: type) -> None:
+    """Raise TypeError, which tells what there is, for an option that is not in a TypedDict."""
+    if strange := given.keys() - known.__annotations__.keys():
+        there_are = ", ".join(known.__annotations__)
+        raise TypeError(f"{name}: there is no option {', '.join(sorted(strange))}: {there_are}")
 
 
 class Definition:
@@ -96,7 +103,8 @@ class Definition:
             raise InvalidInput(f"{name}: give a query or its dimensions, not both")
         self.name = name
         self.version = version
-        self.query = by_dimension if query is None else query
+        with of(name):
+            self.query = by_dimension if query is None else check_query(query)
         self.tables = tuple(tables)
         self.partitions = partitions
         self.on_failure = on_failure

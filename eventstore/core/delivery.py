@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 from eventstore.core.definition import is_projection_name
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
-from eventstore.core.query import EventQuery
+from eventstore.core.query import EventQuery, check_query
 from eventstore.core.reads import END
 
 Ordering = Literal["stream", "none"]
@@ -54,6 +54,7 @@ class ConsumerGroup:
             raise InvalidInput(
                 f"a consumer group's name is a-z, 0-9 and _, at most 41: {self.name!r}"
             )
+        check_query(self.query)
         if self.ordering not in ("stream", "none"):
             raise _fault("ordering", "is 'stream' or 'none'", self.ordering)
         if self.start != "head":

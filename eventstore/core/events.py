@@ -137,8 +137,6 @@ def encode_event(
     """
     if not isinstance(event, EventData):
         raise InvalidInput(f"not an EventData: {type(event).__name__}", path=path)
-    if not isinstance(event.event_type, str):
-        raise InvalidInput("an event type is text", path=f"{path}.type")
     metadata = event.metadata
     if type(metadata) is not dict and not isinstance(metadata, Mapping):
         raise InvalidInput("metadata is an object", path=f"{path}.metadata")

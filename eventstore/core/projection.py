@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack
 
 from eventstore.core.columns import Columns, Row
-from eventstore.core.definition import Definition, Options
+from eventstore.core.definition import Definition, Options, check_options
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
 from eventstore.core.functions import check_function, check_pure, of
@@ -56,6 +56,7 @@ class Projection(Definition):
     """Read tables as folds of events. What it takes is told in `Definition`."""
 
     def __init__(self, name: str, **options: Unpack[Options]) -> None:
+        check_options(name, options, Options)
         super().__init__(name, **options)
         self._folds: list[Fold] = []
         self._by_type: dict[str, tuple[Fold, ...]] = {}
@@ -85,8 +86,8 @@ class Projection(Definition):
         `lookups` are rows of this projection's tables that the handler sees under these names, as
         they are at that event: `{"customer": (customers, lambda event: event.data["customer"])}`.
         """
-        made = {name: Lookup(self._columns_of(of), by) for name, (of, by) in lookups.items()}
-        columns, only = self._columns_of(table), self._types_of(types)
+        made = {name: Lookup(self.columns_of(of), by) for name, (of, by) in lookups.items()}
+        columns, only = self.columns_of(table), self._types_of(types)
         check_pure(key, f"{self.name}: the key of a fold of {columns.table!r}", ["event"])
         for name, lookup in made.items():
             check_pure(lookup.key, f"{self.name}: the key of the lookup {name!r}", ["event"])
@@ -151,8 +152,10 @@ class Projection(Definition):
             )
         return only
 
-    def _columns_of(self, table: sa.Table) -> Columns:
+    def columns_of(self, table: sa.Table | str) -> Columns:
+        """Give the columns of one of its tables, or of that name. Raises InvalidInput."""
+        name = table if isinstance(table, str) else table.name
         try:
-            return self.columns[table.name]
+            return self.columns[name]
         except KeyError:
-            raise InvalidInput(f"{table.name!r} is not one of {self.name}'s tables") from None
+            raise InvalidInput(f"{name!r} is not one of {self.name}'s tables") from None

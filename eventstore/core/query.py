@@ -115,6 +115,13 @@ class AppendCondition:
     after: int = 0
 
 
+def check_query(query: EventQuery) -> EventQuery:
+    """Return the query, or raise InvalidInput for what is none, as a list of types."""
+    if not isinstance(query, EventQuery):
+        raise InvalidInput(f"a query is an EventQuery(types=['SomeType'], ...): {query!r:.60}")
+    return query
+
+
 def names(values: Iterable[str], dimension: str) -> tuple[str, ...]:
     """Give the values of a dimension; raise InvalidInput if they are not texts, or only one."""
     if isinstance(values, str):

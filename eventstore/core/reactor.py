@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar, Unpack, get_args
 
-from eventstore.core.definition import is_projection_name
+from eventstore.core.definition import check_options, is_projection_name
 from eventstore.core.delivery import MOST_RECEIVED, Ordering
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
@@ -85,6 +85,7 @@ class Reactor:
             raise InvalidInput(f"{name}: a deadline is up to 3600 seconds: {deadline}")
         if not retries >= 0 or not backoff > 0:
             raise InvalidInput(f"{name}: retries are 0 or more, backoff is more than 0 seconds")
+        check_options(name, dimensions, Dimensions)
         self.name = name
         self.start = start
         self.concurrency = concurrency
@@ -108,10 +109,10 @@ class Reactor:
         again for an event that it has handled, if its process died before that was recorded; so
         it hands `context.idempotency_key` to the outside, and appends by `context.append`.
         """
+        if not types or any(map(inspect.isfunction, types)):  # that which was to be decorated
+            raise InvalidInput(f"{self.name}: name the types that a handler is for: on('SomeType')")
         with of(self.name):
             meant = names(types, "types")
-        if not meant:
-            raise InvalidInput(f"{self.name}: name the types that a handler is for")
 
         def register(handler: H) -> H:
             if not inspect.iscoroutinefunction(handler):

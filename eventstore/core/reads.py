@@ -8,7 +8,7 @@ from uuid import UUID
 
 from eventstore.core.errors import InvalidInput
 from eventstore.core.events import RecordedEvent
-from eventstore.core.query import EventQuery, QueryItem
+from eventstore.core.query import EventQuery, QueryItem, check_query
 from eventstore.core.streams import check_stream_name
 
 Direction = Literal["forward", "backward"]
@@ -93,7 +93,7 @@ def log_scan(
     low, high = _bounds(after, before, first=0, what="position")
     suffix = _suffix(direction)
     key: tuple[str, ...]
-    if not query:
+    if not check_query(query):
         name, key = "log", ()
     elif len(query.any_of) == 1 and query.any_of[0] == QueryItem(
         categories=query.any_of[0].categories[:1]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Unpack
 
-from eventstore.core.definition import Definition, Options
+from eventstore.core.definition import Definition, Options, check_options
 from eventstore.core.errors import InvalidInput
 
 _WITH: Final = re.compile(r"\s*with\s+(recursive\s+)?", re.IGNORECASE)
@@ -35,6 +35,7 @@ class SqlProjection(Definition):
     def __init__(
         self, name: str, *, statement: str, inline: bool = False, **options: Unpack[Options]
     ) -> None:
+        check_options(name, options, Options)
         if inline and options.setdefault("on_failure", "stop") != "stop":
             raise InvalidInput(f"{name}: an inline projection can only stop at a failure")
         super().__init__(name, **options)

@@ -31,13 +31,13 @@ def check_stream_name(stream_name: str) -> str:
 
     A stream name is 1 to 255 bytes of UTF-8 in Unicode normal form C without control characters.
     """
-    if not isinstance(stream_name, str):
-        raise InvalidInput(f"a stream name is text, not {type(stream_name).__name__}")
     return check_text(stream_name, "a stream name")
 
 
 def check_text(text: str, what: str) -> str:
     """Return text that is fit to be a name (stream, event type, tag), or raise InvalidInput."""
+    if not isinstance(text, str):
+        raise InvalidInput(f"{what} is text{_in_place_of(text)}")
     if _PLAIN(text):
         return text
     if not text:
@@ -53,6 +53,12 @@ def check_text(text: str, what: str) -> str:
     if not unicodedata.is_normalized("NFC", text):
         raise InvalidInput(f"{what} is not in Unicode normal form C (NFC): normalise it first")
     return text
+
+
+def _in_place_of(given: object) -> str:
+    if isinstance(given, type):
+        return f": give {given.__name__!r}, not the class"
+    return f", not {type(given).__name__}"
 
 
 def path_segment(name: str) -> str:

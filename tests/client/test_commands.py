@@ -91,6 +91,9 @@ async def test_refusals_and_faults_come_as_the_library_raises_them(client: Any) 
     for bad in ({}, {"stream": "wallet-1", "entity_id": "1"}):
         with pytest.raises(InvalidInput, match="give stream"):
             await client.command("wallet", "Touch", **bad)
+    for named in (("wallet", new_wallet()), (new_wallet(), "Touch")):
+        with pytest.raises(InvalidInput, match=r"is named, as command\('order', 'PayOrder', "):
+            await client.command(*named, stream="wallet-1")
     for bad_id in ("\n", "", "ż", "k" * 256):
         with pytest.raises(InvalidInput, match="a command id is"):
             await client.command("wallet", "Touch", stream="wallet-1", command_id=bad_id)

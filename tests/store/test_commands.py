@@ -180,6 +180,8 @@ async def test_a_stored_event_that_a_decider_fails_on_is_named(local_face: Local
 async def test_what_is_asked_wrongly_is_refused(local_face: LocalFace) -> None:
     with pytest.raises(InvalidInput, match="wallet decides on streams like wallet-1"):
         await local_face.handle(wallet, "order-1", Deposit(1))
+    with pytest.raises(InvalidInput, match="give the Decider itself, not 'wallet'"):
+        await local_face.handle("wallet", "wallet-1", Deposit(1))  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="has no command Deposited"):
         await local_face.handle(wallet, "wallet-1", Deposited(1))
     with pytest.raises(InvalidInput, match="1 to 255"):

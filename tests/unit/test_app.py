@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from eventstore import App, Decider, EventTypes, InvalidInput, Projection
+from eventstore import App, Decider, EventTypes, InvalidInput, Projection, Reactor
 from tests.wallet import Closed, Touch, new_wallet
 
 
@@ -38,6 +38,23 @@ def test_what_would_be_in_each_others_way_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=problem):
         App(projections=projections)
+
+
+@pytest.mark.parametrize(
+    ("option", "one"),
+    [
+        ("projections", made("orders", "orders")),
+        ("reactors", Reactor("emails")),
+        ("deciders", new_wallet()),
+    ],
+)
+def test_definitions_are_given_as_a_list(option: str, one: object) -> None:
+    options: Any = {option: one}
+    with pytest.raises(InvalidInput, match=rf"give a list: {option}=\[<\w+ \w+.*>\]"):
+        App(**options)
+    options = {option: ["orders"]}
+    with pytest.raises(InvalidInput, match=f"{option} are definitions, not 'orders'"):
+        App(**options)
 
 
 def test_a_projection_that_does_nothing_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
@@ -112,6 +113,18 @@ def test_a_programming_error_is_not_blamed_on_the_input() -> None:
     with pytest.raises(ValueError, match="ids are needed") as raised:
         make_request([to("a", None)])
     assert not isinstance(raised.value, InvalidInput)
+
+
+def test_one_event_is_appended_as_several_are() -> None:
+    one = EventData("T")
+    assert encode_append("s", one) == encode_append("s", [one])
+
+
+@pytest.mark.parametrize("what", [{"type": "T"}, 5, None])
+def test_what_is_no_event_is_answered_with_what_to_give(what: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^\$: give EventData\('SomeType', ") as refused:
+        encode_append("s", what)
+    assert str(refused.value).endswith(repr(what))
 
 
 def test_a_fault_in_a_later_event_is_named_with_its_path() -> None:

@@ -167,6 +167,55 @@ def test_given_when_then() -> None:
     assert refused.details == {}
 
 
+def test_one_event_is_given_and_expected_as_several_are() -> None:
+    stored = event("wallet-1", "Deposited", {"amount": 5})
+    for one in (Deposited(5), stored):
+        given(wallet, one).when(Withdraw(5)).then(Withdrawn(5))
+    with pytest.raises(AssertionError, match="1: expected nothing\n     found    Closed"):
+        given(wallet, stored).when(Close()).then(Withdrawn(5))
+    for what in ("Deposited", {"amount": 5}, 5, Deposited):
+        with pytest.raises(InvalidInput, match="give an event, or a list of them"):
+            given(wallet, what)
+
+
+def test_an_event_that_is_iterable_is_one() -> None:
+    class Tagged(pydantic.BaseModel):
+        tag: str
+
+    decider = Decider(
+        "tags",
+        initial="",
+        decide=lambda command, state: Tagged(tag="a"),
+        evolve=lambda state, event: state + event.tag,
+        commands=[Touch],
+        events=[Tagged],
+    )
+    assert given(decider, Tagged(tag="a")).when(Touch()).then(Tagged(tag="a")).state == "aa"
+
+
+def test_a_refusal_is_expected_with_details() -> None:
+    too_much = given(wallet, Deposited(5)).when(Withdraw(6))
+    too_much.refused("there is not enough", balance=5)
+    too_much.refused(balance=5)
+    for details in ({"balance": 4}, {"balance": 5, "due": 1}):
+        with pytest.raises(AssertionError) as failed:
+            too_much.refused("there is not enough", **details)
+        assert str(failed.value) == (
+            "Withdraw(amount=6) is refused with other details:\n"
+            f"  expected: {details}\n  found:    {{'balance': 5}}"
+        )
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_command_of_wrong_types_is_blamed_and_not_its_event(is_closed: bool) -> None:
+    wrong: Any = "5"
+    problem = r"^Deposit\(amount='5'\) is no Deposit: \$\.amount: Expected `int`, got `str`"
+    with pytest.raises(InvalidInput, match=problem):
+        given(wallet, [Closed()] * is_closed).when(Deposit(wrong))
+    with pytest.raises(InvalidInput, match="wallet has no command Counted"):
+        given(wallet, []).when(Counted())
+
+
 def test_stored_events_are_given_as_the_store_reads_them() -> None:
     made = new_wallet()
 

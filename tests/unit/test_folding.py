@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from eventstore import InvalidInput, RecordedEvent
+from eventstore import EventData, InvalidInput, RecordedEvent
 from eventstore.core.columns import Row
 from eventstore.core.definition import OnFailure
 from eventstore.core.folding import Rows, fold, plan
@@ -99,6 +99,32 @@ def test_what_does_not_fold_is_not_tested_without_a_database() -> None:
     for one in (executed, SqlProjection("sql", tables=[orders_table], statement=statement)):
         with pytest.raises(InvalidInput, match=f"{one.name} .*does not fold: test it with a"):
             given(one, [])
+
+
+def test_one_event_is_given_as_several_are() -> None:
+    given(made(), placed()).expect(orders_table, {"order-1": {"status": "placed"}})
+
+
+def test_a_read_table_may_be_named() -> None:
+    outcome = given(made(), placed())
+    outcome.expect("orders", {"order-1": {"status": "placed"}})
+    for look in (outcome.rows, lambda name: outcome.expect(name, {})):
+        with pytest.raises(InvalidInput, match="'loans' is not one of orders's tables"):
+            look("loans")
+
+
+def test_what_no_store_would_give_is_no_event_of_a_projection() -> None:
+    for one in (EventData("Placed"), "Placed"):
+        with pytest.raises(InvalidInput, match=r"a projection sees stored events, as event\("):
+            given(made(), [one])  # type: ignore[list-item]
+
+
+def test_a_fold_that_fails_says_at_which_event() -> None:
+    outcome = given(made(), [placed(), ANN, event("order-1", "Broken", {"customer": "ann"})])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="broken") as failed:
+            outcome.expect(orders_table, {})
+        assert failed.value.__notes__ == ["at event 3: Broken of order-1"]
 
 
 def test_an_expectation_that_is_wrong_says_what_differs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 
 from eventstore import EventQuery, InvalidInput
 from eventstore.core.projection import Projection
+from eventstore.core.sql_projection import SqlProjection
 
 metadata = sa.MetaData()
 table = sa.Table("orders", metadata, sa.Column("id", sa.Text, primary_key=True))
@@ -45,6 +47,17 @@ def test_a_definition_says_what_it_takes() -> None:
 def test_what_does_not_fit_together_is_refused(wrong: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidInput, match=problem):
         Projection(**{"name": "orders", "tables": [table], **wrong})
+
+
+@pytest.mark.parametrize("kind", [Projection, SqlProjection])
+def test_an_option_that_there_is_not_is_answered_with_those_that_there_are(
+    kind: Callable[..., object],
+) -> None:
+    options = {"statement": "SELECT FROM batch"} if kind is SqlProjection else {}
+    with pytest.raises(
+        TypeError, match=r"orders: there is no option category: .*categories, types"
+    ):
+        kind("orders", category="order", tables=[], **options)
 
 
 def test_a_fold_is_of_a_table_of_its_projection() -> None:

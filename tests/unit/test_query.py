@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 
-from eventstore import EventQuery, InvalidInput, LimitExceeded, Limits
+from eventstore import (
+    ConsumerGroup,
+    EventQuery,
+    InvalidInput,
+    LimitExceeded,
+    Limits,
+    Projection,
+)
 from eventstore.core.batching import _Proxy as Event
 from eventstore.core.query import QueryItem
+from eventstore.core.reads import log_scan
 from tests.fix_examples import names, queries
 
 PLACED = Event("order-1", "Placed", ("customer:1", "vip"))
@@ -112,6 +121,19 @@ def test_a_query_has_limits() -> None:
 def test_one_text_in_place_of_a_list_is_refused(dimension: str) -> None:
     with pytest.raises(InvalidInput, match=f"{dimension} is a list"):
         EventQuery(**{dimension: "order"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda query: ConsumerGroup("mails", query),
+        lambda query: log_scan(query, after=None, before=None, direction="forward"),
+        lambda query: Projection("orders", query=query, tables=[]),
+    ],
+)
+def test_a_list_is_no_query(ask: Callable[[Any], object]) -> None:
+    with pytest.raises(InvalidInput, match=r"a query is an EventQuery.*: \['BookLent'\]"):
+        ask(["BookLent"])
 
 
 def test_a_query_of_no_items_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -93,6 +94,12 @@ def test_what_differs_is_told(wanted: dict[str, EventData | list[EventData]]) ->
 def test_a_reactor_is_not_given_what_it_is_not_for() -> None:
     with pytest.raises(InvalidInput, match="bills is not for OrderPlaced of visit-1"):
         react(bills, event("visit-1", "OrderPlaced"))
+
+
+@pytest.mark.parametrize("what", [[PLACED], EventData("OrderPlaced"), "OrderPlaced"])
+def test_a_reactor_handles_one_event(what: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"bills handles one event, as event\('order-1'"):
+        react(bills, what)
 
 
 def test_read_tables_that_are_not_given_are_asked_for() -> None:

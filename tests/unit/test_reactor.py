@@ -47,6 +47,9 @@ def test_a_type_has_one_handler() -> None:
 def test_a_handler_is_for_some_type() -> None:
     with pytest.raises(InvalidInput, match="name the types"):
         Reactor("emails").on()
+    for undressed in (handle, lambda event, context: None):
+        with pytest.raises(InvalidInput, match=r"name the types .*: on\('SomeType'\)"):
+            Reactor("emails").on(undressed)  # type: ignore[arg-type]
 
 
 def test_a_handler_is_a_coroutine_function() -> None:
@@ -86,6 +89,11 @@ def test_it_knows_when_an_event_that_failed_is_tried_again() -> None:
 def test_what_does_not_fit_is_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidInput, match=why):
         Reactor(**{"name": "emails", **options})
+
+
+def test_an_option_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(TypeError, match="emails: there is no option category: streams, categories"):
+        Reactor("emails", category="order")  # type: ignore[call-arg]
 
 
 def test_ids_are_the_same_each_time_and_differ_by_reactor_event_stream_and_number() -> None:

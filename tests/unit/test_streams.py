@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 
-from eventstore import InvalidInput
+from eventstore import EventData, EventQuery, InvalidInput, Reactor
+from eventstore.core.events import encode_event
 from eventstore.core.streams import category, check_stream_name, check_text, listing_range
 from tests.fix_examples import names, short, texts
 
@@ -75,6 +78,19 @@ def test_whatever_is_nfc_without_controls_and_short_is_legal(name: str) -> None:
 def test_an_illegal_name_is_refused_with_what_is_wrong(name: str, says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         check_stream_name(name)
+
+
+def test_a_class_in_place_of_its_name_is_refused_with_the_name() -> None:
+    given: Any = InvalidInput
+    for refused in (
+        lambda: EventQuery(types=[given]),
+        lambda: Reactor("emails").on(given),
+        lambda: EventQuery(streams=[given]),
+        lambda: check_stream_name(given),
+        lambda: encode_event(EventData(given)),
+    ):
+        with pytest.raises(InvalidInput, match="is text: give 'InvalidInput', not the class"):
+            refused()
 
 
 @pytest.mark.parametrize("name", [None, 1, b"order-1", ["order-1"]])
