@@ -18,7 +18,7 @@ from eventstore.core.delivery import (
     ParkedDelivery,
     Settled,
 )
-from eventstore.core.query import EventQuery
+from eventstore.core.query import EventQuery, names
 
 BATCH = 50
 """Deliveries that a member asks for at once, unless it says otherwise."""
@@ -78,7 +78,7 @@ class ConsumerCatalog:
             lease,
             retries,
             backoff,
-            tuple(after),
+            names(after, "after"),
         )
         made = await self._ask(consumers.create(group))
         self._changed(name)
@@ -213,7 +213,7 @@ class SyncConsumerCatalog:
             lease,
             retries,
             backoff,
-            tuple(after),
+            names(after, "after"),
         )
         return self._ask(consumers.create(group))
 
