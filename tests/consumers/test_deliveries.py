@@ -56,7 +56,6 @@ async def test_a_group_is_made_once_and_keeps_its_ordering(connection: Pg) -> No
         ({"query": "{}"}, "any_of"),
         ({"start": 1}, "0 to its head 0"),
         ({"after": ["none"]}, "there is no projection"),
-        ({"after": "orders"}, "after is a list of texts"),
         ({"ordering": "any"}, "ordering"),
         ({"buffer": 0}, "buffer"),
         ({"lease": 0}, "lease"),

@@ -125,6 +125,7 @@ async def test_what_cannot_be_is_refused(face: Face) -> None:
         face.consumers.create("x", start=-1),
         face.consumers.create("x", after=["none"]),
         face.consumers.create("x", after=["No"]),
+        face.consumers.create("x", after="orders"),
         face.consumers.create("x", ordering="any"),  # type: ignore[arg-type]
         face.consumers.create("x", buffer=0),
         face.consumers.create("x", lease=0),
