@@ -118,5 +118,7 @@ def throughput(*, version: int = 1) -> Projection:
 
 
 alone = App(projections=[permits(1), throughput()])
+only_permits = App(projections=[permits(1)])
+only_throughput = App(projections=[throughput()])
 shared = App(projections=[permits(4), throughput()])
 rebuilt = App(projections=[permits(2, version=2), throughput(version=2)])
