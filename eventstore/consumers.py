@@ -18,7 +18,8 @@ from eventstore.core.delivery import (
     ParkedDelivery,
     Settled,
 )
-from eventstore.core.query import EventQuery, names
+from eventstore.core.errors import InvalidInput
+from eventstore.core.query import EventQuery
 
 BATCH = 50
 """Deliveries that a member asks for at once, unless it says otherwise."""
@@ -78,7 +79,7 @@ class ConsumerCatalog:
             lease,
             retries,
             backoff,
-            names(after, "after"),
+            _projections(after),
         )
         made = await self._ask(consumers.create(group))
         self._changed(name)
@@ -213,7 +214,7 @@ class SyncConsumerCatalog:
             lease,
             retries,
             backoff,
-            names(after, "after"),
+            _projections(after),
         )
         return self._ask(consumers.create(group))
 
@@ -278,3 +279,9 @@ class SyncConsumerCatalog:
     ) -> int:
         """See ConsumerCatalog.drop."""
         return self._ask(consumers.drop(name, stream_name, positions))
+
+
+def _projections(after: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(after, str):
+        raise InvalidInput("after is a list of texts, not one text", path="$.after")
+    return tuple(after)

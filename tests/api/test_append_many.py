@@ -9,6 +9,8 @@ import pytest
 
 from tests.api.rest import EVENT, appended, events_of, head, problem
 
+pytestmark = pytest.mark.one_postgres
+
 TAKEN = {"type": "NameTaken", "data": {}, "tags": ["name:ada"]}
 
 

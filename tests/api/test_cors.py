@@ -14,6 +14,8 @@ from eventstore_api.dispatch import Dispatcher
 from eventstore_api.export_openapi import openapi_text
 from tests.api.rest import EVENT, append, appended
 
+pytestmark = pytest.mark.one_postgres
+
 PAGE = "http://localhost:3000"
 OTHER = "http://localhost:3001"
 ALWAYS_SEEN = {"cache-control", "content-length", "content-type", "last-modified", "expires"}

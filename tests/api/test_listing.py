@@ -9,6 +9,8 @@ import pytest
 
 from tests.api.rest import append, appended, next_page, problem
 
+pytestmark = pytest.mark.one_postgres
+
 NAMES = [
     "-",
     "cart-1",

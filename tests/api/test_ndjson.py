@@ -14,6 +14,8 @@ from eventstore.core.reads import Scan
 from eventstore_api.dispatch import Dispatcher
 from tests.api.rest import NDJSON, append, appended, events_of, head, problem, request_scope
 
+pytestmark = pytest.mark.one_postgres
+
 ACCEPT = {"accept": NDJSON}
 
 

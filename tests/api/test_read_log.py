@@ -13,6 +13,8 @@ import pytest
 from eventstore import EventData, EventStore
 from tests.api.rest import all_pages, append, appended, events_of, next_page, problem
 
+pytestmark = pytest.mark.one_postgres
+
 EVENTS: list[tuple[str, str, list[str]]] = [
     ("order-1", "Placed", ["customer:1", "new"]),
     ("order-2", "Placed", ["customer:2"]),

@@ -15,6 +15,8 @@ from tests.api.rest import (
     problem,
 )
 
+pytestmark = pytest.mark.one_postgres
+
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 

@@ -21,6 +21,8 @@ from tests.api.rest import (
     stream_path,
 )
 
+pytestmark = pytest.mark.one_postgres
+
 LEGAL = [
     "order-1",
     " ",
