@@ -26,7 +26,7 @@ from eventstore.core.reads import (
 from eventstore.core.streams import check_stream_name, listing_range
 from eventstore.postgres.connection import Connection, leave_as_it_is
 from eventstore.postgres.dsn import check_dsn
-from eventstore.postgres.errors import refused_connection, translate
+from eventstore.postgres.errors import keeping_cancellation, refused_connection, translate
 from eventstore.postgres.schema import check_revision
 from eventstore.postgres.statements import statements
 
@@ -84,8 +84,9 @@ class LogReader:
 
     async def _check_server(self) -> None:
         try:
-            async with self._pool_or_fail().acquire() as connection:
-                major = connection.get_server_version().major
+            with keeping_cancellation():
+                async with self._pool_or_fail().acquire() as connection:
+                    major = connection.get_server_version().major
         except Exception as error:  # noqa: BLE001 - every driver error is translated
             raise refused_connection(error) from None
         if major < OLDEST_MAJOR:
@@ -261,6 +262,7 @@ class LogReader:
     ) -> list[asyncpg.Record]:
         pool = self._pool_or_fail()
         try:
-            return await pool.fetch(statement, *args, timeout=limit)
+            with keeping_cancellation():
+                return await pool.fetch(statement, *args, timeout=limit)
         except Exception as error:
             raise translate(error) from error

@@ -26,7 +26,7 @@ from eventstore.core.revisions import ANY, ExpectedRevision
 from eventstore.deciders import RETRIES, Fetch, Handled, Step, Store, Turns, handling
 from eventstore.feed import PAGE, Feed, Follower
 from eventstore.member import Member
-from eventstore.postgres.errors import not_notified, translate
+from eventstore.postgres.errors import keeping_cancellation, not_notified, translate
 from eventstore.postgres.lane import Lane
 from eventstore.postgres.listener import Listener
 from eventstore.postgres.notifier import Notifier
@@ -440,7 +440,8 @@ class EventStore(LogReader):
     async def _notify(self, channel: str, payload: str) -> None:
         pool = self._pool_or_fail()
         try:
-            await pool.fetch(self._statements["notify"], channel, payload)
+            with keeping_cancellation():
+                await pool.fetch(self._statements["notify"], channel, payload)
         except Exception as error:
             raise not_notified(error) from error
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from eventstore.core.errors import (
@@ -56,6 +59,25 @@ def is_bad_input(error: BaseException) -> bool:
     if sqlstate is None:  # a value that the driver itself cannot encode
         return isinstance(error, (ValueError, OverflowError)) or type(error).__name__ == "DataError"
     return sqlstate[:2] in _INPUT_CLASSES or REFUSAL_BY_SQLSTATE.get(sqlstate) is InvalidInput
+
+
+@contextmanager
+def keeping_cancellation() -> Iterator[None]:
+    """Let a cancelled call to a pool end as cancelled.
+
+    Where a connection breaks at the moment in which a cancelled call gives it back, asyncpg raises
+    an error of its own in place of the cancellation. Taken for a passing one, it would be tried
+    again, by a task that everyone believes to be ending.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    try:
+        yield
+    except Exception as error:
+        # A timeout of the call's own has taken its cancellation back, and stays what it is.
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError from error
+        raise
 
 
 def refused_connection(error: BaseException) -> EventStoreError:

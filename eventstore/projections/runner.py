@@ -16,6 +16,7 @@ from eventstore.core.backoff import delays
 from eventstore.core.definition import Definition
 from eventstore.core.errors import HistoryRewound, Unavailable
 from eventstore.core.sql_projection import SqlProjection
+from eventstore.postgres.errors import keeping_cancellation
 from eventstore.projections.batch import Batch
 from eventstore.projections.connection import FAILURES, Connection
 from eventstore.projections.faults import RowFault
@@ -217,8 +218,9 @@ class Runner:
         waits = delays()
         while True:
             try:
-                async with self._pool.acquire() as connection:
-                    return await act(connection)
+                with keeping_cancellation():
+                    async with self._pool.acquire() as connection:
+                        return await act(connection)
             except FAILURES as error:
                 if str(getattr(error, "sqlstate", "")).startswith(("42", "ST")):
                     raise  # as a table that is gone, or what we refuse: it does not pass

@@ -17,7 +17,7 @@ from eventstore.core.definition import Definition
 from eventstore.core.projection import Projection
 from eventstore.core.streams import partition_of
 from eventstore.postgres.connection import Connection, leave_as_it_is
-from eventstore.postgres.errors import refused_connection
+from eventstore.postgres.errors import keeping_cancellation, refused_connection
 from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.statements import statements
 from eventstore.progress import progress_channel
@@ -71,7 +71,12 @@ class Worker:
                 logger.info("worker %s now runs %s version %d", self.name, made.name, made.version)
             notify = statements(self._store.schema)["notify"]
             channel = progress_channel(self._store.schema)
-            notifier = Notifier(lambda payload: pool.fetch(notify, channel, payload))
+
+            async def tell(payload: str) -> None:
+                with keeping_cancellation():
+                    await pool.fetch(notify, channel, payload)
+
+            notifier = Notifier(tell)
             notifier.start()
             shares = [
                 Share(self._store, pool, projection, owner=self.name, on_moved=notifier.stored)
@@ -106,9 +111,10 @@ class Worker:
 
     async def _register(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         try:
-            async with pool.acquire() as connection, connection.transaction():
-                for projection in self._projections:
-                    await register(connection, projection, schema=self._store.schema)
+            with keeping_cancellation():
+                async with pool.acquire() as connection, connection.transaction():
+                    for projection in self._projections:
+                        await register(connection, projection, schema=self._store.schema)
         except FAILURES as error:
             raise refused_connection(error) from None
 
@@ -225,10 +231,11 @@ class Share:
             logger.warning("%s: leases run out instead of being given back: %s", self, error)
 
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
-        return await self._pool.fetch(
-            self._sql[name],
-            self._projection.name,
-            self._projection.version,
-            *args,
-            timeout=LEASE / 2,  # TimeoutError, which is an OSError
-        )
+        with keeping_cancellation():
+            return await self._pool.fetch(
+                self._sql[name],
+                self._projection.name,
+                self._projection.version,
+                *args,
+                timeout=LEASE / 2,  # TimeoutError, which is an OSError
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from eventstore import (
     EventStore,
     OutcomeUnknown,
     RevisionConflict,
+    Unavailable,
 )
 from eventstore.core.append import encode_append, make_request
 from eventstore.core.batching import columns
@@ -23,7 +25,7 @@ from eventstore.postgres.statements import statements
 from eventstore.sync import SyncEventStore
 from tests.fix_database import Pg, new_pg
 from tests.fix_proxy import Proxy, new_proxy
-from tests.fix_waiting import dense, until, until_waiting
+from tests.fix_waiting import DEADLINE, dense, until, until_waiting
 
 TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -211,3 +213,37 @@ async def test_a_sync_store_says_that_it_does_not_know_and_a_retry_finds_out(
         assert await dense(connection) == 1
     finally:
         await asyncio.to_thread(store.close)
+
+
+async def test_a_call_that_is_cancelled_while_its_connection_breaks_is_cancelled(
+    store: EventStore, connection: Pg
+) -> None:
+    """An error in its place would be taken for a passing one, by a task that is to end."""
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE eventstore.log IN ACCESS EXCLUSIVE MODE")
+        reading = asyncio.create_task(store.head())
+        await until_waiting(connection)
+        pool: Any = store._pool_or_fail()
+        [line] = [holder._con for holder in pool._holders if holder._in_use]
+        reading.cancel()
+        await asyncio.sleep(0)  # now the call begins to give the connection back
+        line.terminate()
+        await asyncio.wait([reading], timeout=DEADLINE)
+    assert reading.cancelled()
+
+
+async def test_a_call_that_takes_too_long_is_not_taken_for_a_cancelled_one(
+    store: EventStore,
+) -> None:
+    with pytest.raises(Unavailable, match="TimeoutError"):
+        await store._run("SELECT pg_sleep(60)", [], limit=0.05)
+
+
+async def test_a_call_that_its_caller_gives_up_in_time_is_a_timeout(
+    store: EventStore, connection: Pg
+) -> None:
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE eventstore.log IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await store.head()
