@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers, one for the whole run: the wheel's, the system's, or a given one."""
+"""A real PostgreSQL server for the whole run: the wheel's, the system's, or a given one."""
 
 import os
 import shutil
@@ -17,9 +17,9 @@ from eventstore.postgres.embedded import EmbeddedPostgres
 
 INSTALLATIONS: Final[dict[str, Path | None]] = {
     "18": None,  # the wheel's
-    "15": Path("/usr/lib/postgresql/15/bin"),
+    **{major: Path(f"/usr/lib/postgresql/{major}/bin") for major in ("17", "16", "15")},
 }
-"""PostgreSQL major versions under test, and where their programs are."""
+"""PostgreSQL major versions that can be tested on, and where Debian's packages put them."""
 
 QUICK: Final = {
     "fsync": "off",
@@ -56,58 +56,51 @@ class Server:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--postgres",
-        default="all",
-        choices=["all", *INSTALLATIONS],
-        help="which PostgreSQL to test on: the wheel's (18), the system's (15), or all that "
-        "are there (default); EVENTSTORE_TEST_DSN names a server of your own instead",
+        default="18",
+        choices=[*INSTALLATIONS],
+        help="the PostgreSQL to test on: the wheel's (18, the default) or one of the system's; "
+        "EVENTSTORE_TEST_DSN names a server of your own instead",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "one_postgres: what does not depend on the version: on the first server only"
+        "markers",
+        "one_postgres: uses a database, but would do the same on every version of PostgreSQL",
     )
+    config.addinivalue_line(
+        "markers",
+        "postgres: depends on the version of PostgreSQL; set for what uses one and is not marked "
+        "one_postgres",
+    )
+    bin_dir = INSTALLATIONS[config.getoption("--postgres")]
+    if bin_dir is not None and not bin_dir.is_dir():
+        raise pytest.UsageError(f"--postgres: no PostgreSQL in {bin_dir}")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "server" in metafunc.fixturenames:
-        names = chosen_servers(metafunc.config.getoption("--postgres"))
-        metafunc.parametrize("server", names, indirect=True, scope="session")
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two processes for each core with `-n auto`: a test waits about half of its time."""
+    return 2 * (os.cpu_count() or 1)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Not in pytest_generate_tests: a parameter of a fixture may have the mark, too.
-    others = chosen_servers(config.getoption("--postgres"))[1:]
-    again = [item for item in items if _server_of(item) in others and _is_for_one(item)]
-    if again:
-        config.hook.pytest_deselected(items=again)
-        items[:] = [item for item in items if item not in set(again)]
+def pytest_itemcollected(item: pytest.Item) -> None:
+    uses_one = {"server", "bin_dir"} & set(getattr(item, "fixturenames", ()))
+    if uses_one and item.get_closest_marker("one_postgres") is None:
+        item.add_marker("postgres")
 
 
-def _is_for_one(item: pytest.Item) -> bool:
-    return item.get_closest_marker("one_postgres") is not None
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - mkdtemp makes what is in it
 
 
-def _server_of(item: pytest.Item) -> str | None:
-    return item.callspec.params.get("server") if hasattr(item, "callspec") else None
-
-
-def chosen_servers(option: str) -> list[str]:
-    """Give the names of the servers to test on."""
-    if os.environ.get("EVENTSTORE_TEST_DSN"):
-        return ["given"]
-    if option != "all":
-        return [option]
-    return [name for name, path in INSTALLATIONS.items() if path is None or path.is_dir()]
-
-
-_MEMORY: Final = "/dev/shm"  # noqa: S108 - mkdtemp makes what is in it
-
-
-def _has_room(directory: str) -> bool:
+def _has_room(directory: Path) -> bool:
     """Tell whether a directory of files in memory can hold a server: creating databases is many
     small files, on a slow disk most of the time of the tests."""
-    return os.access(directory, os.W_OK) and shutil.disk_usage(directory).free > 2 << 30
+    if not os.access(directory, os.W_OK):
+        return False
+    status = os.statvfs(directory)
+    executable = not status.f_flag & getattr(os, "ST_NOEXEC", 0)
+    return executable and status.f_bavail * status.f_frsize > 2 << 30
 
 
 @contextmanager
@@ -138,12 +131,17 @@ def given_server(dsn: str) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """The server to test on; the option --postgres chooses which."""
-    name: str = request.param
-    if name == "given":
-        context = given_server(os.environ["EVENTSTORE_TEST_DSN"])
+def bin_dir(pytestconfig: pytest.Config) -> Path | None:
+    """The programs of the PostgreSQL to test on; None: those of the wheel."""
+    return INSTALLATIONS[pytestconfig.getoption("--postgres")]
+
+
+@pytest.fixture(scope="session")
+def server(pytestconfig: pytest.Config) -> Iterator[Server]:
+    """The server to test on."""
+    if given := os.environ.get("EVENTSTORE_TEST_DSN"):
+        context = given_server(given)
     else:
-        context = running_server(name, QUICK)
+        context = running_server(pytestconfig.getoption("--postgres"), QUICK)
     with context as running:
         yield running

@@ -1,57 +1,20 @@
-"""Real servers: the wheel's PostgreSQL, and the system's where there is one."""
+"""Servers that a test starts, stops and breaks itself, of the PostgreSQL to test on."""
 
 import os
-import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from eventstore.postgres.embedded import EmbeddedPostgres
 from tests.embedded.service import Service
+from tests.fix_server import new_room
 
 QUICK = {"fsync": "off", "shared_buffers": "16MB"}
 """Settings for servers that only have to live for one test."""
-
-
-def _system_bin_dirs() -> list[Path]:
-    found = [p for p in Path("/usr/lib/postgresql").glob("*/bin") if (p / "initdb").exists()]
-    return sorted(p for p in found if re.fullmatch(r"1[5-7]", p.parent.name))[:1]
-
-
-_INSTALLATIONS: list[Path | None] = [None, *_system_bin_dirs()]
-
-
-@pytest.fixture(scope="session", params=_INSTALLATIONS, ids=lambda p: "system" if p else "wheel")
-def bin_dir(request: pytest.FixtureRequest) -> Path | None:
-    """The programs to test with; None: those of the wheel."""
-    path: Path | None = request.param
-    return path
-
-
-def _rooms() -> Path:
-    """Where to make directories: in memory if there is enough of it (a cluster is 1,000 files)."""
-    memory = Path("/dev/shm")  # noqa: S108 - the name of a file system, not of a file
-    if memory.is_dir():
-        status = os.statvfs(memory)
-        executable = not status.f_flag & getattr(os, "ST_NOEXEC", 0)
-        if executable and status.f_bavail * status.f_frsize > 2**30:
-            return memory
-    return Path("/tmp")  # noqa: S108 - mkdtemp makes the name
-
-
-@contextmanager
-def new_room() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="es-", dir=_rooms()))
-    path.chmod(0o755)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
 
 
 @pytest.fixture
@@ -114,9 +77,6 @@ def launch(bin_dir: Path | None, room: Path) -> Iterator[Callable[..., Service]]
 
         yield build
 
-
-wheel_only = pytest.mark.parametrize("bin_dir", [None], ids=["wheel"], indirect=True)
-"""For what does not depend on the version of PostgreSQL."""
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change to other users")
 

@@ -10,7 +10,7 @@ import pytest
 from eventstore.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, account
 from eventstore.postgres.embedded.account import Account, choose_account, first_refusal
 from eventstore.postgres.embedded.binaries import find_binaries
-from tests.embedded.conftest import Make, as_root, query, wheel_only
+from tests.embedded.conftest import Make, as_root, query
 from tests.embedded.service import Service
 
 
@@ -24,7 +24,7 @@ def owner(path: Path) -> int:
 
 
 @as_root
-@wheel_only
+@pytest.mark.one_postgres
 def test_root_gives_the_server_to_another_user_and_keeps_the_directory(
     make: Make, room: Path
 ) -> None:
@@ -43,7 +43,7 @@ def test_root_gives_the_server_to_another_user_and_keeps_the_directory(
 
 
 @as_root
-@wheel_only
+@pytest.mark.one_postgres
 def test_data_stays_with_its_user_unless_another_is_named(make: Make) -> None:
     server = make(os_user="nobody")
     with server:
@@ -80,7 +80,7 @@ def test_an_ordinary_user_runs_its_own_server(
 
 
 @as_root
-@wheel_only
+@pytest.mark.one_postgres
 def test_data_of_a_user_that_this_machine_does_not_have_is_given_to_one_that_it_has(
     make: Make,
 ) -> None:
@@ -94,7 +94,7 @@ def test_data_of_a_user_that_this_machine_does_not_have_is_given_to_one_that_it_
 
 
 @as_root
-@wheel_only
+@pytest.mark.one_postgres
 def test_an_ordinary_user_is_told_what_it_may_not_use(
     make: Make, room: Path, launch: Callable[..., Service]
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from eventstore.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from eventstore.postgres.embedded.binaries import Binaries, find_binaries, parse_version
 from eventstore.postgres.embedded.cluster import initdb_options, wrong_version
-from tests.embedded.conftest import Make, as_root, query, wheel_only
+from tests.embedded.conftest import Make, as_root, query
 from tests.embedded.service import Service
 
 
@@ -70,7 +70,7 @@ def test_another_version_is_refused_with_what_to_do(
     assert wrong_version(Path("/d"), made_by, Fixed(Path("/b"), from_wheel)) == message
 
 
-@wheel_only
+@pytest.mark.one_postgres
 @pytest.mark.parametrize("made_by", ["14", "99"])
 def test_a_cluster_of_another_version_is_not_touched(make: Make, made_by: str) -> None:
     server = make()
@@ -84,7 +84,7 @@ def test_a_cluster_of_another_version_is_not_touched(make: Make, made_by: str) -
         assert query(server, "SELECT 1") == "1"
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_a_directory_without_a_version_is_not_taken_for_an_empty_one(make: Make) -> None:
     server = make()
     file = server.data_dir / "pgdata" / "PG_VERSION"
@@ -94,7 +94,7 @@ def test_a_directory_without_a_version_is_not_taken_for_an_empty_one(make: Make)
     assert (server.data_dir / "pgdata" / "base").is_dir()
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_an_empty_pgdata_is_a_first_use(make: Make, room: Path) -> None:
     (room / "new" / "pgdata").mkdir(parents=True)
     with make(room / "new") as server:
@@ -143,7 +143,7 @@ def test_an_initialisation_that_is_interrupted_by_hand_leaves_nothing(room: Path
 
 
 @as_root
-@wheel_only
+@pytest.mark.one_postgres
 def test_a_full_disk_is_told_in_the_words_of_initdb(make: Make, room: Path) -> None:
     disk = room / "disk"
     disk.mkdir()

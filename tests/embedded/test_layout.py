@@ -14,7 +14,7 @@ from eventstore.postgres.embedded import (
 )
 from eventstore.postgres.embedded.account import Account
 from eventstore.postgres.embedded.layout import Layout, own_directory, refuse_unusable_path
-from tests.embedded.conftest import Make, wheel_only
+from tests.embedded.conftest import Make
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has a directory of its own")
@@ -49,7 +49,7 @@ def test_a_socket_path_may_be_exactly_as_long_as_the_system_allows(
     )
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_the_longest_path_works_and_a_longer_one_is_refused_before_anything_is_made(
     make: Make, room: Path
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_link_in_place_of_a_directory_of_the_server_is_not_followed(tmp_path: 
     assert victim.stat().st_mode & 0o777 == 0o755
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_permissions_of_a_directory_that_existed_stay_as_they_are(make: Make, room: Path) -> None:
     data_dir = room / "mine"
     data_dir.mkdir()

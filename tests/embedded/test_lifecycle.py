@@ -16,11 +16,11 @@ from eventstore.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from eventstore.postgres.embedded.account import choose_account
 from eventstore.postgres.embedded.log import ROTATE_ABOVE
 from eventstore.postgres.embedded.process import ServerProcess, describe_exit, end
-from tests.embedded.conftest import Make, query, wheel_only
+from tests.embedded.conftest import Make, query
 from tests.embedded.service import environment
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_the_constructor_touches_nothing(make: Make, room: Path) -> None:
     server = make(room / "none")
     assert server.poll() is None
@@ -86,7 +86,7 @@ def test_a_new_cluster_is_private_utf8_and_has_checksums(make: Make, room: Path)
         assert (data_dir / "run" / ".s.PGSQL.5432").is_socket()
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_the_server_has_a_session_of_its_own_and_no_descriptor_of_ours(make: Make) -> None:
     with make() as server:
         assert server.pid is not None
@@ -99,7 +99,7 @@ def test_the_server_has_a_session_of_its_own_and_no_descriptor_of_ours(make: Mak
         assert (descriptors / "0").readlink() == Path("/dev/null")
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_stopping_twice_or_before_a_start_does_nothing(make: Make) -> None:
     server = make()
     server.stop()
@@ -112,7 +112,7 @@ def test_stopping_twice_or_before_a_start_does_nothing(make: Make) -> None:
         server.restart_after_crash()
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_starting_twice_is_refused_and_leaves_the_server_alone(make: Make) -> None:
     server = make()
     server.start()
@@ -123,7 +123,7 @@ def test_starting_twice_is_refused_and_leaves_the_server_alone(make: Make) -> No
     assert query(server, "SELECT 1") == "1"
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_wait_and_poll_tell_the_exit_code_of_a_server_that_ended_by_itself(make: Make) -> None:
     server = make()
     server.start()
@@ -135,7 +135,7 @@ def test_wait_and_poll_tell_the_exit_code_of_a_server_that_ended_by_itself(make:
     assert server.pid is None
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_settings_of_the_caller_win_and_those_that_keep_it_private_are_refused(make: Make) -> None:
     with make(settings={"Max_Connections": "7"}) as server:
         assert query(server, "SHOW max_connections") == "7"
@@ -143,7 +143,7 @@ def test_settings_of_the_caller_win_and_those_that_keep_it_private_are_refused(m
         EmbeddedPostgres(Path("x"), settings={"port": "1", "LISTEN_ADDRESSES": "*"})
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_a_server_that_does_not_start_shows_the_end_of_its_log(make: Make) -> None:
     server = make(settings={"no_such_setting": "1"})
     with pytest.raises(EmbeddedPostgresError, match="did not start") as raised:
@@ -157,7 +157,7 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(make: Make) -> No
         assert query(other, "SELECT 1") == "1"
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_a_large_log_becomes_the_old_one_at_the_next_start(make: Make) -> None:
     server = make()
     server.start()
@@ -209,7 +209,7 @@ def test_exit_codes_in_words(code: int, words: str) -> None:
     assert describe_exit(code) == words
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_a_program_that_forgets_to_stop_its_server_still_ends(
     make: Make, room: Path, bin_dir: Path | None
 ) -> None:

@@ -15,7 +15,7 @@ from eventstore.postgres.embedded.lock import (
     in_use,
     parse_owner,
 )
-from tests.embedded.conftest import Make, query, wheel_only
+from tests.embedded.conftest import Make, query
 from tests.embedded.service import Service
 
 
@@ -61,7 +61,7 @@ def test_the_message_names_the_owner_and_what_to_do(owner: Owner | None, who: st
     assert in_use(Path("/data"), owner, "here") == expected
 
 
-@wheel_only
+@pytest.mark.one_postgres
 def test_a_second_service_on_the_directory_is_refused_by_name(
     make: Make, launch: Callable[..., Service]
 ) -> None:
