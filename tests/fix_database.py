@@ -1,10 +1,10 @@
-"""Databases: a template that is migrated once a server, and a fresh clone of it for each test."""
+"""Databases: a template that is migrated once a run, and for each test one that is just like it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 
 from eventstore.postgres.schema import migrate
 from tests.fix_server import Server
+from tests.recycling import Recycler
 
 if TYPE_CHECKING:
     Pg = asyncpg.Connection[asyncpg.Record]
@@ -75,10 +76,24 @@ def new_database(server: Server) -> Iterator[NewDatabase]:
         yield build
 
 
+@pytest.fixture(scope="session")
+def recycler(server: Server, template: str) -> Iterator[Recycler]:
+    """Lends clones of the template, again and again."""
+
+    def clone() -> tuple[str, Callable[[], None]]:
+        made = janitor(server, f"test_{_process}_{next(_numbers)}", template)
+        made.init()
+        return server.database(made.dbname), made.drop
+
+    with closing(Recycler(clone)) as made:
+        yield made
+
+
 @pytest.fixture
-def dsn(new_database: NewDatabase, template: str) -> str:
-    """A fresh database with an empty store, for asyncpg, psycopg and psql alike."""
-    return new_database(template)
+def dsn(recycler: Recycler) -> Iterator[str]:
+    """A database with an empty store, for asyncpg, psycopg and psql alike."""
+    with recycler.lent() as lent:
+        yield lent
 
 
 @asynccontextmanager
