@@ -31,9 +31,8 @@ from eventstore import (
 from eventstore.client import EventStoreClient, SyncEventStoreClient
 from eventstore.core.reads import Direction, LogHead, NameCount, StreamHead
 from eventstore.sync import SyncEventStore
-from eventstore_api import create_app
 from tests.fix_database import new_pg
-from tests.fix_service import served
+from tests.fix_service import application, served
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -223,9 +222,10 @@ async def _open_psycopg(dsn: str) -> AsyncIterator[LocalFace]:
 @asynccontextmanager
 async def _open_client(dsn: str) -> AsyncIterator[Face]:
     async with EventStore(dsn) as store:
-        transport = httpx.ASGITransport(create_app(store, manage=False))
-        async with EventStoreClient("http://service", transport=transport) as client:
-            yield client
+        with application(store) as app:
+            transport = httpx.ASGITransport(app)
+            async with EventStoreClient("http://service", transport=transport) as client:
+                yield client
 
 
 @asynccontextmanager

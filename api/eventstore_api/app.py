@@ -43,8 +43,11 @@ def create_app(store: EventStore, app: App | None = None, *, manage: bool = True
 
     With `manage` (the default) its lifespan opens and closes the store; without, the caller does.
     """
+    return in_front_of(make_api(store, app, manage=manage))
 
-    api = make_api(store, app, manage=manage)
+
+def in_front_of(api: FastAPI) -> Dispatcher:
+    """Put the hot routes in front of FastAPI's part, on the same store."""
     appends = AppendRoutes(api.state.store)
     reads = ReadRoutes(api.state.store)
     return Dispatcher(
@@ -60,11 +63,11 @@ def make_api(store: EventStore, app: App | None = None, *, manage: bool = True) 
     """Make the FastAPI part: every route but the hot ones, and the description of all."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
         if not manage:
             yield
             return
-        async with store:
+        async with api.state.store():
             yield
 
     api = FastAPI(

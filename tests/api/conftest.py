@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from eventstore import EventStore
-from eventstore_api import create_app
 from eventstore_api.dispatch import Dispatcher
+from tests.api.described import APP
 from tests.fix_database import janitor
 from tests.fix_server import Server
-from tests.fix_service import served
+from tests.fix_service import application, served
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Making up that many requests takes seconds, of every process that only looks for tests."""
+    deep = collection_path.name == "test_schemathesis_deep.py"
+    return True if deep and config.option.markexpr == "not slow" else None
 
 
 @pytest.fixture
-def app(store: EventStore) -> Dispatcher:
+def app(store: EventStore) -> Iterator[Dispatcher]:
     """The application, on an empty store."""
-    return create_app(store, manage=False)
+    with application(store) as made:
+        yield made
 
 
 def client_of(app: Dispatcher) -> httpx.AsyncClient:
@@ -40,11 +48,12 @@ def shared_dsn(server: Server, template: str) -> Iterator[str]:
         yield server.database(database.dbname)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def shared_app(shared_dsn: str) -> AsyncIterator[Dispatcher]:
     """The application, on a store that has other tests' events."""
     async with EventStore(shared_dsn) as store:
-        yield create_app(store, manage=False)
+        with application(store) as made:
+            yield made
 
 
 @pytest.fixture
@@ -67,6 +76,16 @@ def random_address(server: Server, template: str) -> Iterator[tuple[str, int]]:
     with (
         janitor(server, "api_random", template) as database,
         served(EventStore(server.database(database.dbname))) as found,
+    ):
+        yield found
+
+
+@pytest.fixture(scope="session")
+def wallet_address(server: Server, template: str) -> Iterator[tuple[str, int]]:
+    """Host and port of a service that takes commands, for what hypothesis makes up."""
+    with (
+        janitor(server, "api_commands", template) as database,
+        served(EventStore(server.database(database.dbname)), APP) as found,
     ):
         yield found
 

@@ -1,4 +1,7 @@
-"""Requests made up from the API description: answered as it says, and never by a failure."""
+"""Requests made up from the API description: answered as it says, and never by a failure.
+
+A few for each operation; test_schemathesis_deep.py makes up many more.
+"""
 
 from __future__ import annotations
 
@@ -6,60 +9,37 @@ import json
 from typing import Any, Final
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, settings
-from schemathesis import Case
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    allow_header_conformance,
-    content_type_conformance,
-    negative_data_rejection,
-    positive_data_acceptance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
-)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.schemas import BaseSchema
 
-from eventstore_api.export_openapi import openapi_text
+from eventstore_api.export_openapi import OPENAPI_FILE
+from tests.api.described import check, described
 
 pytestmark = pytest.mark.one_postgres
 
-CHECKS: Final = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    negative_data_rejection,
-    unsupported_method,
-    allow_header_conformance,
-]
+PATHS: Final = json.loads(OPENAPI_FILE.read_text(encoding="utf-8"))["paths"]
+OPERATIONS: Final = [(path, method) for path, methods in PATHS.items() for method in methods]
+FEW: Final = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-ALL_DESCRIBED: Final = {
-    "GET /",
-    "GET /health/live",
-    "GET /health/ready",
-    "GET /categories",
-    "GET /event-types",
-    "GET /events/{event_id}",
-}
-"""Operations whose description says all there is to say. No schema says that a name is NFC, that a
-query parameter is JSON, or that two headers exclude each other."""
-
-schema = schemathesis.openapi.from_dict(json.loads(openapi_text()))
-# A list that is longer than its bound is too large, not invalid.
-schema.config.checks.negative_data_rejection.expected_statuses.append("413")
+@pytest.fixture(scope="module")
+def api() -> BaseSchema:
+    """The API as it is described."""
+    return described()
 
 
-@schema.parametrize()
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_the_service_answers_as_it_is_described(
-    case: Case[Any], random_address: tuple[str, int]
+    api: BaseSchema, path: str, method: str, random_address: tuple[str, int]
 ) -> None:
-    host, port = random_address
-    checks = list(CHECKS)
-    if case.operation.label in ALL_DESCRIBED:
-        checks.append(positive_data_acceptance)
-    case.call_and_validate(base_url=f"http://{host}:{port}", checks=checks)
+    operation = api[path][method]
+    requests = [operation.as_strategy(generation_mode=mode) for mode in GenerationMode]
+
+    @FEW
+    @given(case=st.one_of(requests))
+    def answered(case: Case[Any]) -> None:
+        check(case, random_address)
+
+    answered()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from eventstore import EventStore
 from eventstore.core.errors import SchemaMismatch, Unavailable
 from eventstore.postgres.doctor import (
     Finding,
@@ -26,8 +27,8 @@ from eventstore.postgres.doctor import (
 from eventstore.postgres.errors import AccessDenied
 from eventstore.postgres.schema import REQUIRED_REVISION
 from tests.cli.conftest import Cli, Done
-from tests.client.serving import serving
 from tests.fix_database import Psql
+from tests.fix_service import served
 
 
 def findings(done: Done) -> dict[str, dict[str, str]]:
@@ -93,11 +94,12 @@ def test_a_database_out_of_reach_is_a_finding(nowhere: Cli) -> None:
 
 @pytest.mark.one_postgres
 def test_a_service_is_looked_at_from_outside(nowhere: Cli, dsn: str, sql: Psql) -> None:
-    with serving(dsn) as service:
-        found = findings(nowhere("doctor", "--url", service.url, "--json"))
+    with served(EventStore(dsn)) as (host, port):
+        url = f"http://{host}:{port}"
+        found = findings(nowhere("doctor", "--url", url, "--json"))
         assert found["ready"]["value"] == "yes"
         assert found["head"]["value"] == "position 0, epoch 1"
-    done = nowhere("doctor", "--url", service.url, code=1)
+    done = nowhere("doctor", "--url", url, code=1)
     assert "start it: eventstore serve" in done.out
 
 

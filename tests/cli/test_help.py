@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer
 
-from eventstore.cli import app
-from tests.cli.conftest import Cli
+from tests.cli.conftest import COMMAND, Cli
 
 pytestmark = pytest.mark.one_postgres
 
@@ -22,11 +20,11 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
         yield from commands(child, (*path, name))
 
 
-@pytest.mark.parametrize("path", list(commands(typer.main.get_command(app))), ids=" ".join)
+@pytest.mark.parametrize("path", list(commands(COMMAND)), ids=" ".join)
 def test_help_is_not_torn_in_80_columns(path: tuple[str, ...]) -> None:
     shown = Cli(COLUMNS="80")(*path, "--help").out
     assert "…" not in shown
-    command: Any = typer.main.get_command(app)
+    command: Any = COMMAND
     for name in path:
         command = command.commands[name]
     text = inspect.cleandoc(command.help or "")

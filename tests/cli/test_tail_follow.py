@@ -19,6 +19,7 @@ from tests.client.serving import COMMAND, environment, serving
 from tests.fix_database import Psql
 from tests.fix_proxy import new_proxy
 from tests.fix_psql import Run
+from tests.fix_service import served
 from tests.fix_waiting import DEADLINE, until, wait_until
 
 pytestmark = pytest.mark.one_postgres
@@ -92,8 +93,8 @@ def where(request: pytest.FixtureRequest, dsn: str) -> Iterator[list[str]]:
     if request.param == "--dsn":
         yield ["--dsn", dsn]
         return
-    with serving(dsn) as service:
-        yield ["--url", service.url]
+    with served(EventStore(dsn)) as (host, port):
+        yield ["--url", f"http://{host}:{port}"]
 
 
 @pytest.mark.parametrize("output", [[], ["--json"]])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from eventstore import EventStore
 from eventstore.core.history import EVENT_IDS, POSITIONS, REVISIONS
 from tests.cli.conftest import Cli
-from tests.client.serving import serving
 from tests.fix_database import Psql
+from tests.fix_service import served
 
 TAG_INDEX = "the tag index says what events say"
 TRIGGERS = "triggers refuse every change"
@@ -116,8 +117,8 @@ def test_an_invalid_index_is_found(filled: Cli, sql: Psql) -> None:
 
 @pytest.mark.one_postgres
 def test_a_log_is_verified_through_a_service(filled: Cli, dsn: str, sql: Psql) -> None:
-    with serving(dsn) as service:
-        cli = Cli(EVENTSTORE_URL=service.url)
+    with served(EventStore(dsn)) as (host, port):
+        cli = Cli(EVENTSTORE_URL=f"http://{host}:{port}")
         report = cli("verify", "--json").json()
         assert (report["ok"], report["events"], len(report["checks"])) == (True, 6, 5)
         sql.execute(NO_TRIGGERS.encode())

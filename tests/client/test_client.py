@@ -22,7 +22,7 @@ from eventstore import (
     RevisionConflict,
 )
 from eventstore.client import EventStoreClient
-from tests.client.serving import serving
+from tests.fix_service import served
 
 pytestmark = pytest.mark.one_postgres
 
@@ -30,8 +30,8 @@ pytestmark = pytest.mark.one_postgres
 @pytest.fixture
 def url(dsn: str) -> Iterator[str]:
     """URL of a service on an empty store."""
-    with serving(dsn) as service:
-        yield service.url
+    with served(EventStore(dsn)) as (host, port):
+        yield f"http://{host}:{port}"
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from eventstore.client.sse import Decoder, Place, Step
 from tests.client.serving import serving
 from tests.fix_database import Pg
 from tests.fix_faces import Threaded
+from tests.fix_service import served
 from tests.fix_waiting import DEADLINE
 
 EVENT = (
@@ -128,8 +129,8 @@ async def test_refusals_are_those_of_the_library(
     dsn: str, store: EventStore, connection: Pg
 ) -> None:
     await store.append("a", EventData("T"))
-    with serving(dsn) as service:
-        async with EventStoreClient(service.url) as client:
+    with served(EventStore(dsn)) as (host, port):
+        async with EventStoreClient(f"http://{host}:{port}") as client:
             with pytest.raises(InvalidInput):
                 client.follow(after=-1)
             with pytest.raises(HistoryRewound):
@@ -154,8 +155,8 @@ async def test_refusals_are_those_of_the_library(
 
 async def test_any_number_of_followers_leave_room_for_calls(dsn: str, store: EventStore) -> None:
     await store.append("a", EventData("T"))
-    with serving(dsn) as service:
-        async with EventStoreClient(service.url) as client, asyncio.timeout(DEADLINE):
+    with served(EventStore(dsn)) as (host, port):
+        async with EventStoreClient(f"http://{host}:{port}") as client, asyncio.timeout(DEADLINE):
             followers = [client.follow() for _ in range(150)]
             await asyncio.gather(*map(anext, followers))
             await client.append("a", EventData("T"))
