@@ -127,61 +127,61 @@ async def test_16_at_once_are_all_decided_on_the_true_state(http: httpx.AsyncCli
     assert (await http.get("/")).json()["head"] == 11
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "path"),
-    [
-        ({"stream": "wallet-1", "data": {"amount": "5"}}, 422, "$.data.amount"),
-        ({"stream": "wallet-1", "data": {"amount": 5, "more": 1}}, 422, "$.data.more"),
-        ({"stream": "wallet-1", "data": {}}, 422, "$.data"),
-        ({"stream": "wallet-1"}, 422, "$.data"),
-        ({"stream": "wallet-1", "data": []}, 422, "$.data"),
-        ({"stream": "order-1", "data": {"amount": 5}}, 422, "$.stream"),
-        ({"stream": "", "data": {"amount": 5}}, 422, "$.stream"),
-        ({"id": "", "data": {"amount": 5}}, 422, "$.id"),
-        ({"id": "\n", "data": {"amount": 5}}, 422, "$.id"),
-        ({"data": {"amount": 5}}, 422, "$"),
-        ({"stream": "wallet-1", "id": "1", "data": {"amount": 5}}, 422, "$"),
-        ({"stream": 1}, 422, "$.stream"),
-        ({"stream": "wallet-1", "metadata": [], "data": {"amount": 5}}, 422, "$.metadata"),
-        (
-            {"stream": "wallet-1", "metadata": {"schema_version": 2}, "data": {"amount": 5}},
-            422,
-            "$.metadata",
-        ),
-        ({"stream": "wallet-1", "tags": [""], "data": {"amount": 5}}, 422, "$.tags"),
-        ({"stream": "wallet-1", "data": {"amount": 5}, "more": 1}, 422, "$"),
-        ([], 422, "$"),
-    ],
-)
+BAD_BODIES: list[tuple[Any, int, str]] = [
+    ({"stream": "wallet-1", "data": {"amount": "5"}}, 422, "$.data.amount"),
+    ({"stream": "wallet-1", "data": {"amount": 5, "more": 1}}, 422, "$.data.more"),
+    ({"stream": "wallet-1", "data": {}}, 422, "$.data"),
+    ({"stream": "wallet-1"}, 422, "$.data"),
+    ({"stream": "wallet-1", "data": []}, 422, "$.data"),
+    ({"stream": "order-1", "data": {"amount": 5}}, 422, "$.stream"),
+    ({"stream": "", "data": {"amount": 5}}, 422, "$.stream"),
+    ({"id": "", "data": {"amount": 5}}, 422, "$.id"),
+    ({"id": "\n", "data": {"amount": 5}}, 422, "$.id"),
+    ({"data": {"amount": 5}}, 422, "$"),
+    ({"stream": "wallet-1", "id": "1", "data": {"amount": 5}}, 422, "$"),
+    ({"stream": 1}, 422, "$.stream"),
+    ({"stream": "wallet-1", "metadata": [], "data": {"amount": 5}}, 422, "$.metadata"),
+    (
+        {"stream": "wallet-1", "metadata": {"schema_version": 2}, "data": {"amount": 5}},
+        422,
+        "$.metadata",
+    ),
+    ({"stream": "wallet-1", "tags": [""], "data": {"amount": 5}}, 422, "$.tags"),
+    ({"stream": "wallet-1", "data": {"amount": 5}, "more": 1}, 422, "$"),
+    ([], 422, "$"),
+]
+
+
 async def test_a_bad_body_is_refused_with_the_path_of_the_fault(
-    http: httpx.AsyncClient, body: Any, status: int, path: str
+    http: httpx.AsyncClient, subtests: pytest.Subtests
 ) -> None:
-    answer = await http.post("/commands/wallet/Deposit", json=body)
-    assert problem(answer, status, "invalid-request").get("path") == path
-    assert (await http.get("/")).json()["head"] == 0
+    for body, status, path in BAD_BODIES:
+        with subtests.test(str(body)):
+            answer = await http.post("/commands/wallet/Deposit", json=body)
+            assert problem(answer, status, "invalid-request").get("path") == path
+            assert (await http.get("/")).json()["head"] == 0
 
 
-@pytest.mark.parametrize(
-    ("content", "headers", "status", "slug"),
-    [
-        (b"{", {}, 400, "malformed-request"),
-        (b"\xff", {}, 400, "malformed-request"),
-        (b'{"stream":"wallet-1","data":{"amount":"\\u0000"}}', {}, 422, "invalid-request"),
-        (b"{}", {"content-type": "text/plain"}, 415, "unsupported-media-type"),
-        (b" " * (1 << 20) + b"{}", {}, 413, "limit-exceeded"),
-        (b"{}", {"idempotency-key": ""}, 400, "malformed-request"),
-        (b"{}", {"prefer": "wait=x"}, 400, "malformed-request"),
-        (b"{}", {"if-match": '"5"'}, 400, "malformed-request"),
-        (b"{}", {"if-none-match": "*"}, 400, "malformed-request"),
-        (b"{}", {"accept": "text/html"}, 406, "not-acceptable"),
-    ],
-)
-async def test_a_bad_request_is_refused(
-    http: httpx.AsyncClient, content: bytes, headers: Headers, status: int, slug: str
-) -> None:
-    headers = {"content-type": "application/json", **headers}
-    answer = await http.post("/commands/wallet/Deposit", content=content, headers=headers)
-    problem(answer, status, slug)
+BAD_REQUESTS: list[tuple[bytes, Headers, int, str]] = [
+    (b"{", {}, 400, "malformed-request"),
+    (b"\xff", {}, 400, "malformed-request"),
+    (b'{"stream":"wallet-1","data":{"amount":"\\u0000"}}', {}, 422, "invalid-request"),
+    (b"{}", {"content-type": "text/plain"}, 415, "unsupported-media-type"),
+    (b" " * (1 << 20) + b"{}", {}, 413, "limit-exceeded"),
+    (b"{}", {"idempotency-key": ""}, 400, "malformed-request"),
+    (b"{}", {"prefer": "wait=x"}, 400, "malformed-request"),
+    (b"{}", {"if-match": '"5"'}, 400, "malformed-request"),
+    (b"{}", {"if-none-match": "*"}, 400, "malformed-request"),
+    (b"{}", {"accept": "text/html"}, 406, "not-acceptable"),
+]
+
+
+async def test_a_bad_request_is_refused(http: httpx.AsyncClient, subtests: pytest.Subtests) -> None:
+    for content, headers, status, slug in BAD_REQUESTS:
+        with subtests.test(f"{ascii(content)[:50]} {headers}"):
+            sent = {"content-type": "application/json", **headers}
+            answer = await http.post("/commands/wallet/Deposit", content=content, headers=sent)
+            problem(answer, status, slug)
 
 
 async def test_what_is_not_there_is_404(http: httpx.AsyncClient, store: EventStore) -> None:

@@ -129,23 +129,28 @@ async def test_a_paused_projection_answers_at_once_and_goes_on(
     assert answer.json()["reached"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", ""),
-        ("GET", "/position"),
-        ("GET", "/streams/a?revision=0"),
-        ("GET", "/parked"),
-        ("POST", "/pause"),
-        ("POST", "/resume"),
-        ("POST", "/parked/a/retry"),
-        ("POST", "/parked/a/skip"),
-    ],
-)
+OF_A_PROJECTION: list[tuple[str, str]] = [
+    ("GET", ""),
+    ("GET", "/position"),
+    ("GET", "/streams/a?revision=0"),
+    ("GET", "/parked"),
+    ("POST", "/pause"),
+    ("POST", "/resume"),
+    ("POST", "/parked/a/retry"),
+    ("POST", "/parked/a/skip"),
+]
+
+
 async def test_an_unknown_projection_is_not_found_at_once(
-    http: httpx.AsyncClient, method: str, path: str
+    http: httpx.AsyncClient, subtests: pytest.Subtests
 ) -> None:
-    problem(await http.request(method, f"/projections/none{path}", headers=DAYS), 404, "not-found")
+    for method, path in OF_A_PROJECTION:
+        with subtests.test(f"{method} {path}"):
+            problem(
+                await http.request(method, f"/projections/none{path}", headers=DAYS),
+                404,
+                "not-found",
+            )
 
 
 @pytest.mark.parametrize(

@@ -90,34 +90,39 @@ async def test_pages_are_linked(http: httpx.AsyncClient, store: EventStore, conn
     assert (url, seen) == ("", [f"order-{n}" for n in (4, 3, 2, 1, 0)])
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "slug", "fault"),
-    [
-        ("/projections/none/tables/orders", 404, "not-found", "'none'"),
-        ("/projections/orders/tables/none", 404, "not-found", "it has: orders"),
-        ("/projections/orders/tables/o%2Frders", 404, "not-found", "'o/rders'"),
-        (f"{TABLE}?colour=red", 422, "invalid-request", "it has: order_id, events"),
-        (f"{TABLE}?events=many", 422, "invalid-request", "column 'events'"),
-        (f"{TABLE}?order=colour", 422, "invalid-request", "'colour'"),
-        (f"{TABLE}?events=1&events=2", 400, "malformed-request", "events is given twice"),
-        (f"{TABLE}?order=events&order=events", 400, "malformed-request", "order is given twice"),
-        (f"{TABLE}?limit=1001", 400, "malformed-request", "limit"),
-        (f"{TABLE}?offset=-1", 400, "malformed-request", "offset"),
-        (f"{TABLE}?order_id=%FF", 400, "malformed-request", "UTF-8"),
-        ("/projections/orders/tables/%FF", 400, "malformed-request", "UTF-8"),
-    ],
-)
+ASKED_WRONGLY: list[tuple[str, int, str, str]] = [
+    ("/projections/none/tables/orders", 404, "not-found", "'none'"),
+    ("/projections/orders/tables/none", 404, "not-found", "it has: orders"),
+    ("/projections/orders/tables/o%2Frders", 404, "not-found", "'o/rders'"),
+    (f"{TABLE}?colour=red", 422, "invalid-request", "it has: order_id, events"),
+    (f"{TABLE}?events=many", 422, "invalid-request", "column 'events'"),
+    (f"{TABLE}?order=colour", 422, "invalid-request", "'colour'"),
+    (f"{TABLE}?events=1&events=2", 400, "malformed-request", "events is given twice"),
+    (f"{TABLE}?order=events&order=events", 400, "malformed-request", "order is given twice"),
+    (f"{TABLE}?limit=1001", 400, "malformed-request", "limit"),
+    (f"{TABLE}?offset=-1", 400, "malformed-request", "offset"),
+    (f"{TABLE}?order_id=%FF", 400, "malformed-request", "UTF-8"),
+    ("/projections/orders/tables/%FF", 400, "malformed-request", "UTF-8"),
+]
+
+
 @pytest.mark.usefixtures("made")
 async def test_what_is_asked_wrongly_is_refused(
-    http: httpx.AsyncClient, path: str, status: int, slug: str, fault: str
+    http: httpx.AsyncClient, subtests: pytest.Subtests
 ) -> None:
-    problem(await http.get(path), status, slug, fault)
+    for path, status, slug, fault in ASKED_WRONGLY:
+        with subtests.test(path):
+            problem(await http.get(path), status, slug, fault)
 
 
-@pytest.mark.parametrize("position", ["x", "-1", "01", str(2**63), "1;epoch=0", "1, 2"])
+NO_POSITIONS: list[str] = ["x", "-1", "01", str(2**63), "1;epoch=0", "1, 2"]
+
+
 @pytest.mark.usefixtures("made")
 async def test_a_position_that_no_append_gave_is_refused(
-    http: httpx.AsyncClient, position: str
+    http: httpx.AsyncClient, subtests: pytest.Subtests
 ) -> None:
-    answer = await http.get(TABLE, headers={"event-position": position})
-    problem(answer, 400, "malformed-request", "Event-Position")
+    for position in NO_POSITIONS:
+        with subtests.test(position):
+            answer = await http.get(TABLE, headers={"event-position": position})
+            problem(answer, 400, "malformed-request", "Event-Position")

@@ -67,29 +67,30 @@ def test_an_expectation_that_is_not_met_ends_with_one(
     assert done.err.startswith("eventstore: stream 'b' is at revision 0" if on_one else "")
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        ("a", "T", "{total: 12}"),
-        ("a", "T", "NaN"),
-        ("a", "T", '"\\u0000"'),
-        ("a", "T", "{}", "--data", "{}"),
-        ("a", "T", "--data", "@/nowhere"),
-        ("a", "T", "--metadata", "[]"),
-        ("a", "T", "--expect", "later"),
-        ("a", "T", "--expect", "-1"),
-        ("a", "T", "--id", "7"),
-        ("", "T"),
-        ("a", ""),
-        ("a", "T", "--tag", ""),
-        ("a",),
-    ],
-)
+NO_APPENDS: list[tuple[str, ...]] = [
+    ("a", "T", "{total: 12}"),
+    ("a", "T", "NaN"),
+    ("a", "T", '"\\u0000"'),
+    ("a", "T", "{}", "--data", "{}"),
+    ("a", "T", "--data", "@/nowhere"),
+    ("a", "T", "--metadata", "[]"),
+    ("a", "T", "--expect", "later"),
+    ("a", "T", "--expect", "-1"),
+    ("a", "T", "--id", "7"),
+    ("", "T"),
+    ("a", ""),
+    ("a", "T", "--tag", ""),
+    ("a",),
+]
+
+
 def test_what_cannot_be_appended_is_a_usage_error_and_nothing_is_stored(
-    cli: Cli, args: tuple[str, ...]
+    cli: Cli, subtests: pytest.Subtests
 ) -> None:
-    assert cli("append", *args, code=2).err
-    assert cli("read").out == ""
+    for args in NO_APPENDS:
+        with subtests.test(" ".join(args)):
+            assert cli("append", *args, code=2).err
+            assert cli("read").out == ""
 
 
 @pytest.fixture
@@ -101,26 +102,27 @@ def filled(cli: Cli) -> Cli:
     return cli
 
 
-@pytest.mark.parametrize(
-    ("options", "positions"),
-    [
-        ([], [1, 2, 3, 4, 5, 6]),
-        (["--limit", "2"], [1, 2]),
-        (["--limit", "0"], []),
-        (["--backward", "--limit", "2"], [6, 5]),
-        (["--after", "2", "--before", "5"], [3, 4]),
-        (["--category", "b"], [2, 4, 6]),
-        (["--category", "a", "--category", "b", "--type", "T0"], [1, 4]),
-        (["--tag", "even", "--type", "T1", "--type", "T2"], [3, 5]),
-        (["a-0"], [1, 3]),
-        (["a-0", "--after", "0"], [3]),
-        (["a-0", "--backward"], [3, 1]),
-        (["nothing"], []),
-    ],
-)
-def test_what_is_read_can_be_chosen(filled: Cli, options: list[str], positions: list[int]) -> None:
-    events = filled("read", *options, "--json").lines()
-    assert [event["position"] for event in events] == positions
+CHOICES: list[tuple[list[str], list[int]]] = [
+    ([], [1, 2, 3, 4, 5, 6]),
+    (["--limit", "2"], [1, 2]),
+    (["--limit", "0"], []),
+    (["--backward", "--limit", "2"], [6, 5]),
+    (["--after", "2", "--before", "5"], [3, 4]),
+    (["--category", "b"], [2, 4, 6]),
+    (["--category", "a", "--category", "b", "--type", "T0"], [1, 4]),
+    (["--tag", "even", "--type", "T1", "--type", "T2"], [3, 5]),
+    (["a-0"], [1, 3]),
+    (["a-0", "--after", "0"], [3]),
+    (["a-0", "--backward"], [3, 1]),
+    (["nothing"], []),
+]
+
+
+def test_what_is_read_can_be_chosen(filled: Cli, subtests: pytest.Subtests) -> None:
+    for options, positions in CHOICES:
+        with subtests.test(" ".join(options)):
+            events = filled("read", *options, "--json").lines()
+            assert [event["position"] for event in events] == positions
 
 
 def test_people_get_a_line_for_each_event(filled: Cli) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 import pytest
 from rich.color import Color
@@ -15,6 +16,7 @@ from tests.cli.conftest import Cli
 from tests.fix_database import Psql
 from tests.fix_psql import Run
 from tests.fix_waiting import wait_until
+from tests.recycling import RECYCLING
 
 pytestmark = pytest.mark.one_postgres
 
@@ -38,59 +40,61 @@ def on(cli: Cli, **environ: str) -> Cli:
     return other
 
 
-@pytest.mark.parametrize(
-    ("options", "positions"),
-    [
-        ([], range(6, 16)),
-        (["-n", "2"], [14, 15]),
-        (["--last", "0"], []),
-        (["-n", "10000"], range(1, 16)),
-        (["--from", "start"], range(1, 16)),
-        (["--from", "head"], []),
-        (["--from", "0"], range(1, 16)),
-        (["--from", "12"], [13, 14, 15]),
-        (["--from", "15"], []),
-        (["-n", "2", "--category", "a"], [13, 15]),
-        (["-n", "3", "--type", "T0", "--type", "T1"], [11, 13, 14]),
-        (["-n", "2", "--tag", "even", "--type", "T2"], [9, 15]),
-        (["--from", "8", "--category", "b"], [10, 12, 14]),
-        (["a-0", "-n", "2"], [7, 9]),
-        (["a-0", "--type", "T0"], [1, 7]),
-        (["nothing"], []),
-    ],
-)
-def test_where_it_begins_and_what_it_leaves_out(
-    filled: Cli, options: list[str], positions: list[int]
-) -> None:
-    events = filled("tail", *options, "--json").lines()
-    assert [event["position"] for event in events] == list(positions)
-    assert len(filled("tail", *options).out.splitlines()) == len(events)
+BEGINNINGS: list[tuple[list[str], Iterable[int]]] = [
+    ([], range(6, 16)),
+    (["-n", "2"], [14, 15]),
+    (["--last", "0"], []),
+    (["-n", "10000"], range(1, 16)),
+    (["--from", "start"], range(1, 16)),
+    (["--from", "head"], []),
+    (["--from", "0"], range(1, 16)),
+    (["--from", "12"], [13, 14, 15]),
+    (["--from", "15"], []),
+    (["-n", "2", "--category", "a"], [13, 15]),
+    (["-n", "3", "--type", "T0", "--type", "T1"], [11, 13, 14]),
+    (["-n", "2", "--tag", "even", "--type", "T2"], [9, 15]),
+    (["--from", "8", "--category", "b"], [10, 12, 14]),
+    (["a-0", "-n", "2"], [7, 9]),
+    (["a-0", "--type", "T0"], [1, 7]),
+    (["nothing"], []),
+]
+
+
+def test_where_it_begins_and_what_it_leaves_out(filled: Cli, subtests: pytest.Subtests) -> None:
+    for options, positions in BEGINNINGS:
+        with subtests.test(" ".join(options)):
+            events = filled("tail", *options, "--json").lines()
+            assert [event["position"] for event in events] == list(positions)
+            assert len(filled("tail", *options).out.splitlines()) == len(events)
 
 
 def test_json_is_what_read_gives(filled: Cli) -> None:
     assert filled("tail", "--from", "start", "--json").out == filled("read", "--json").out
 
 
-@pytest.mark.parametrize(
-    ("options", "code", "told"),
-    [
-        (["-n", "-1"], 2, "-n"),
-        (["-n", "10001"], 2, "-n"),
-        (["-n", "x"], 2, "-n"),
-        (["--from", "now"], 2, "'start', 'head' or a position"),
-        (["--from", "-1"], 2, "'start', 'head' or a position"),
-        (["--from", "٣"], 2, "'start', 'head' or a position"),
-        (["--from", ""], 2, "'start', 'head' or a position"),
-        (["--from", "1", "-n", "1"], 2, "give one of them"),
-        (["--type", ""], 2, "must not be empty"),
-        (["a\x1b"], 2, "control character"),
-        (["--from", "16"], 1, "--from 16: the log ends at position 15"),
-        (["--from", "16", "-f"], 1, "--from 16: the log ends at position 15"),
-        (["--from", "9" * 30], 1, "the log ends at position 15"),
-    ],
-)
-def test_bad_values_are_told(filled: Cli, options: list[str], code: int, told: str) -> None:
-    assert told in " ".join(filled("tail", *options, code=code).err.replace("│", "").split())
+BAD_VALUES: list[tuple[list[str], int, str]] = [
+    (["-n", "-1"], 2, "-n"),
+    (["-n", "10001"], 2, "-n"),
+    (["-n", "x"], 2, "-n"),
+    (["--from", "now"], 2, "'start', 'head' or a position"),
+    (["--from", "-1"], 2, "'start', 'head' or a position"),
+    (["--from", "٣"], 2, "'start', 'head' or a position"),
+    (["--from", ""], 2, "'start', 'head' or a position"),
+    (["--from", "1", "-n", "1"], 2, "give one of them"),
+    (["--type", ""], 2, "must not be empty"),
+    (["a\x1b"], 2, "control character"),
+    (["--from", "16"], 1, "--from 16: the log ends at position 15"),
+    (["--from", "16", "-f"], 1, "--from 16: the log ends at position 15"),
+    (["--from", "9" * 30], 1, "the log ends at position 15"),
+]
+
+
+def test_bad_values_are_told(filled: Cli, subtests: pytest.Subtests) -> None:
+    for options, code, told in BAD_VALUES:
+        with subtests.test(" ".join(options)):
+            assert told in " ".join(
+                filled("tail", *options, code=code).err.replace("│", "").split()
+            )
 
 
 def test_no_service_says_what_to_do(nowhere: Cli) -> None:
@@ -177,7 +181,10 @@ def test_the_end_of_a_long_log_is_read_backwards(cli: Cli, sql: Psql) -> None:
         return int(row[0])
 
     def alone() -> bool:
-        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        others = (
+            "datname = current_database() AND pid <> pg_backend_pid()"
+            f" AND application_name <> '{RECYCLING}'"
+        )
         row = sql.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {others}").fetchone()
         return row == (0,)
 

@@ -44,89 +44,90 @@ async def test_arrays_that_fit_together_are_stored(connection: Pg) -> None:
     assert [tuple(row) for row in rows] == [("appended", 2), ("appended", 3)]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"append": [2, 1, 1]},
-        {"append": [1, 2, 1]},
-        {"append": [1, 1, 1]},
-        {"append": [1, 1, 3]},
-        {"append": [2, 2, 2]},
-        {"append": [0, 1, 2]},
-        {"append": [1, None, 2]},
-        {"append": [None, 1, 2]},
-        {"append": [1, 1, 2, 2]},
-        {"append": [1, 2]},
-        {"append": []},
-        {"append": None},
-        {"stream": ["a"]},
-        {"stream": ["a", "b", "c"]},
-        {"stream": None},
-        {"request": [1]},
-        {"request": [1, 2, 3]},
-        {"expected": [-2]},
-        {"id": [str(uuid.UUID(int=1))] * 2},
-        {"type": ["T"]},
-        {"data": ["1", "2"]},
-        {"metadata": ["{}"]},
-        {"tags": ["{a}"]},
-    ],
-    ids=str,
-)
+BAD_ARRAYS: list[dict[str, Any]] = [
+    {"append": [2, 1, 1]},
+    {"append": [1, 2, 1]},
+    {"append": [1, 1, 1]},
+    {"append": [1, 1, 3]},
+    {"append": [2, 2, 2]},
+    {"append": [0, 1, 2]},
+    {"append": [1, None, 2]},
+    {"append": [None, 1, 2]},
+    {"append": [1, 1, 2, 2]},
+    {"append": [1, 2]},
+    {"append": []},
+    {"append": None},
+    {"stream": ["a"]},
+    {"stream": ["a", "b", "c"]},
+    {"stream": None},
+    {"request": [1]},
+    {"request": [1, 2, 3]},
+    {"expected": [-2]},
+    {"id": [str(uuid.UUID(int=1))] * 2},
+    {"type": ["T"]},
+    {"data": ["1", "2"]},
+    {"metadata": ["{}"]},
+    {"tags": ["{a}"]},
+]
+
+
 async def test_arrays_that_do_not_fit_together_are_refused(
-    connection: Pg, changes: dict[str, Any]
+    connection: Pg, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(asyncpg.PostgresError) as refused:
-        await connection.fetch(APPEND, *arguments(**changes))
-    assert refused.value.sqlstate == "ST004"
-    error = translate(refused.value)
-    assert isinstance(error, InvalidInput)
-    assert "every append has events" in str(error)
-    assert await dense(connection) == 0
+    for changes in BAD_ARRAYS:
+        with subtests.test(str(changes)):
+            with pytest.raises(asyncpg.PostgresError) as refused:
+                await connection.fetch(APPEND, *arguments(**changes))
+            assert refused.value.sqlstate == "ST004"
+            error = translate(refused.value)
+            assert isinstance(error, InvalidInput)
+            assert "every append has events" in str(error)
+            assert await dense(connection) == 0
 
 
 CONDITION = APPEND.strip().removesuffix(")") + ", $11::int[], $12::text[]::jsonb[], $13::bigint[])"
 
 
-@pytest.mark.parametrize(
-    ("query", "fault"),
-    [
-        (None, "$: an object is needed"),
-        ("null", "$: an object is needed"),
-        ("[]", "$: an object is needed"),
-        ('"any_of"', "$: an object is needed"),
-        ("{}", "$.any_of: a list of at least one item is needed"),
-        ('{"types": ["T"]}', "$.any_of: a list of at least one item is needed"),
-        ('{"any_of": null}', "$.any_of: a list of at least one item is needed"),
-        ('{"any_of": []}', "$.any_of: a list of at least one item is needed"),
-        ('{"any_of": {}}', "$.any_of: a list of at least one item is needed"),
-        ('{"any_of": "T"}', "$.any_of: a list of at least one item is needed"),
-        ('{"any_of": [{}], "type": 1}', '$: unknown member "type"; known: any_of'),
-        ('{"any_of": ["T"]}', "$.any_of[0]: an object is needed"),
-        ('{"any_of": [null]}', "$.any_of[0]: an object is needed"),
-        ('{"any_of": [[{}]]}', "$.any_of[0]: an object is needed"),
-        ('{"any_of": [{}, 1]}', "$.any_of[1]: an object is needed"),
-        ('{"any_of": [{"type": ["T"]}]}', '$.any_of[0]: unknown member "type"; known: streams, '),
-        ('{"any_of": [{"types": "T"}]}', "$.any_of[0].types: a list of texts is needed"),
-        ('{"any_of": [{"types": null}]}', "$.any_of[0].types: a list of texts is needed"),
-        ('{"any_of": [{"tags": {}}]}', "$.any_of[0].tags: a list of texts is needed"),
-        ('{"any_of": [{"tags": ["a", 1]}]}', "$.any_of[0].tags: a list of texts is needed"),
-        ('{"any_of": [{"streams": [null]}]}', "$.any_of[0].streams: a list of texts is needed"),
-        ('{"any_of": [{}, {"categories": [["a"]]}]}', "$.any_of[1].categories: a list of texts"),
-    ],
-)
+BAD_CONDITIONS: list[tuple[str | None, str]] = [
+    (None, "$: an object is needed"),
+    ("null", "$: an object is needed"),
+    ("[]", "$: an object is needed"),
+    ('"any_of"', "$: an object is needed"),
+    ("{}", "$.any_of: a list of at least one item is needed"),
+    ('{"types": ["T"]}', "$.any_of: a list of at least one item is needed"),
+    ('{"any_of": null}', "$.any_of: a list of at least one item is needed"),
+    ('{"any_of": []}', "$.any_of: a list of at least one item is needed"),
+    ('{"any_of": {}}', "$.any_of: a list of at least one item is needed"),
+    ('{"any_of": "T"}', "$.any_of: a list of at least one item is needed"),
+    ('{"any_of": [{}], "type": 1}', '$: unknown member "type"; known: any_of'),
+    ('{"any_of": ["T"]}', "$.any_of[0]: an object is needed"),
+    ('{"any_of": [null]}', "$.any_of[0]: an object is needed"),
+    ('{"any_of": [[{}]]}', "$.any_of[0]: an object is needed"),
+    ('{"any_of": [{}, 1]}', "$.any_of[1]: an object is needed"),
+    ('{"any_of": [{"type": ["T"]}]}', '$.any_of[0]: unknown member "type"; known: streams, '),
+    ('{"any_of": [{"types": "T"}]}', "$.any_of[0].types: a list of texts is needed"),
+    ('{"any_of": [{"types": null}]}', "$.any_of[0].types: a list of texts is needed"),
+    ('{"any_of": [{"tags": {}}]}', "$.any_of[0].tags: a list of texts is needed"),
+    ('{"any_of": [{"tags": ["a", 1]}]}', "$.any_of[0].tags: a list of texts is needed"),
+    ('{"any_of": [{"streams": [null]}]}', "$.any_of[0].streams: a list of texts is needed"),
+    ('{"any_of": [{}, {"categories": [["a"]]}]}', "$.any_of[1].categories: a list of texts"),
+]
+
+
 async def test_a_condition_that_is_not_understood_is_refused(
-    connection: Pg, query: str | None, fault: str
+    connection: Pg, subtests: pytest.Subtests
 ) -> None:
-    good = '{"any_of": [{"types": ["Other"]}]}'
-    with pytest.raises(asyncpg.PostgresError) as refused:
-        await connection.fetch(CONDITION, *arguments(), [1, 2], [good, query], [0, 0])
-    assert refused.value.sqlstate == "ST004"
-    assert f"append condition: {fault}" in str(refused.value)
-    error = translate(refused.value)
-    assert isinstance(error, InvalidInput)
-    assert f"append condition: {fault}" in str(error)
-    assert await dense(connection) == 0
+    for query, fault in BAD_CONDITIONS:
+        with subtests.test(str(query)):
+            good = '{"any_of": [{"types": ["Other"]}]}'
+            with pytest.raises(asyncpg.PostgresError) as refused:
+                await connection.fetch(CONDITION, *arguments(), [1, 2], [good, query], [0, 0])
+            assert refused.value.sqlstate == "ST004"
+            assert f"append condition: {fault}" in str(refused.value)
+            error = translate(refused.value)
+            assert isinstance(error, InvalidInput)
+            assert f"append condition: {fault}" in str(error)
+            assert await dense(connection) == 0
 
 
 @pytest.mark.parametrize(

@@ -43,40 +43,42 @@ async def test_several_events_are_stored_in_order_as_one(face: Face) -> None:
     assert len({e.recorded_at for e in events}) == 1
 
 
-@pytest.mark.parametrize(
-    ("stored", "expected", "goes"),
-    [
-        (0, ANY, True),
-        (0, NO_STREAM, True),
-        (0, STREAM_EXISTS, False),
-        (0, 0, False),
-        (2, ANY, True),
-        (2, NO_STREAM, False),
-        (2, STREAM_EXISTS, True),
-        (2, 0, False),
-        (2, 1, True),
-        (2, 2, False),
-        (2, 2**63 - 1, False),
-    ],
-)
+EXPECTATIONS: list[tuple[int, ExpectedRevision, bool]] = [
+    (0, ANY, True),
+    (0, NO_STREAM, True),
+    (0, STREAM_EXISTS, False),
+    (0, 0, False),
+    (2, ANY, True),
+    (2, NO_STREAM, False),
+    (2, STREAM_EXISTS, True),
+    (2, 0, False),
+    (2, 1, True),
+    (2, 2, False),
+    (2, 2**63 - 1, False),
+]
+
+
 async def test_an_append_goes_ahead_if_the_stream_is_as_expected(
-    face: Face, stored: int, expected: ExpectedRevision, goes: bool
+    face: Face, subtests: pytest.Subtests
 ) -> None:
-    for _ in range(stored):
-        await face.append("order-1", ONE)
-    if goes:
-        appended = await face.append("order-1", ONE, expected_revision=expected)
-        assert appended.revision == stored
-    else:
-        with pytest.raises(RevisionConflict) as conflict:
-            await face.append("order-1", ONE, expected_revision=expected)
-        named = expected if isinstance(expected, int) else expected.value
-        assert conflict.value.facts == {
-            "stream": "order-1",
-            "expected_revision": named,
-            "current_revision": stored - 1 if stored else None,
-        }
-        assert (await face.head()).position == stored
+    for n, (stored, expected, goes) in enumerate(EXPECTATIONS):
+        with subtests.test(f"{stored} stored, expected {expected}"):
+            stream = f"order-{n}"
+            for _ in range(stored):
+                await face.append(stream, ONE)
+            head = (await face.head()).position
+            if goes:
+                appended = await face.append(stream, ONE, expected_revision=expected)
+                assert appended.revision == stored
+                continue
+            with pytest.raises(RevisionConflict) as conflict:
+                await face.append(stream, ONE, expected_revision=expected)
+            assert conflict.value.facts == {
+                "stream": stream,
+                "expected_revision": expected if isinstance(expected, int) else expected.value,
+                "current_revision": stored - 1 if stored else None,
+            }
+            assert (await face.head()).position == head
 
 
 async def test_a_refused_append_leaves_no_gap(face: Face) -> None:
@@ -105,16 +107,19 @@ async def test_several_streams_are_stored_as_one(face: Face) -> None:
     assert [str(e.event_id) for e in events] == [i for a in answers for i in a.event_ids]
 
 
-@pytest.mark.parametrize("wrong", [0, 1, 2])
-async def test_one_wrong_expectation_refuses_all_streams(face: Face, wrong: int) -> None:
-    expectations: list[ExpectedRevision] = [ANY, ANY, ANY]
-    expectations[wrong] = 7
-    with pytest.raises(RevisionConflict) as conflict:
-        await face.append_many(
-            [Append(f"s-{n}", [ONE], expected) for n, expected in enumerate(expectations)]
-        )
-    assert conflict.value.stream_name == f"s-{wrong}"
-    assert (await face.head()).position == 0
+async def test_one_wrong_expectation_refuses_all_streams(
+    face: Face, subtests: pytest.Subtests
+) -> None:
+    for wrong in range(3):
+        with subtests.test(str(wrong)):
+            expectations: list[ExpectedRevision] = [ANY, ANY, ANY]
+            expectations[wrong] = 7
+            with pytest.raises(RevisionConflict) as conflict:
+                await face.append_many(
+                    [Append(f"s-{n}", [ONE], expected) for n, expected in enumerate(expectations)]
+                )
+            assert conflict.value.stream_name == f"s-{wrong}"
+            assert (await face.head()).position == 0
 
 
 async def test_of_several_wrong_expectations_the_first_is_reported(face: Face) -> None:

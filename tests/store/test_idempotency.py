@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import product
 
 import pytest
 
@@ -20,6 +23,8 @@ from eventstore import (
     ExpectedRevision,
 )
 from tests.fix_faces import Face
+
+Appending = Awaitable[Appended]
 
 
 def with_ids(*ids: uuid.UUID) -> list[EventData]:
@@ -39,41 +44,39 @@ EXPECTATIONS: list[tuple[ExpectedRevision, int]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("later", [0, 3], ids=["at once", "after later appends"])
-@pytest.mark.parametrize(("expected", "before"), EXPECTATIONS)
-async def test_a_retry_by_ids_gives_the_first_answer(
-    face: Face, expected: ExpectedRevision, before: int, later: int
+async def assert_exact_retry(
+    face: Face, stream: str, events: int, before: int, later: int, append: Callable[[], Appending]
 ) -> None:
+    """Append between other appends to the same stream and another one, and once more."""
     for _ in range(before):
-        await face.append("order-1", EventData("Earlier"))
-    events = with_ids(*new_ids(3))
-    first = await face.append("order-1", events, expected_revision=expected)
+        await face.append(stream, EventData("Earlier"))
+    head = (await face.head()).position
+    first = await append()
     assert not first.replayed
     for n in range(later):
-        await face.append(["order-1", "order-2"][n % 2], EventData("Later"))
-    assert await face.append("order-1", events, expected_revision=expected) == replay(first)
-    assert (await face.head()).position == before + 3 + later
-
-
-@pytest.mark.parametrize("later", [0, 3], ids=["at once", "after later appends"])
-@pytest.mark.parametrize(("expected", "before"), EXPECTATIONS)
-async def test_a_retry_by_key_gives_the_first_answer(
-    face: Face, expected: ExpectedRevision, before: int, later: int
-) -> None:
-    for _ in range(before):
-        await face.append("order-1", EventData("Earlier"))
-
-    async def append() -> Appended:
-        events = [EventData("A"), EventData("B")]
-        return await face.append(
-            "order-1", events, expected_revision=expected, idempotency_key="key"
-        )
-
-    first = await append()
-    for n in range(later):
-        await face.append(["order-1", "order-2"][n % 2], EventData("Later"))
+        await face.append([stream, "other"][n % 2], EventData("Later"))
     assert await append() == replay(first)
-    assert (await face.head()).position == before + 2 + later
+    assert (await face.head()).position == head + events + later
+
+
+async def test_a_retry_by_ids_gives_the_first_answer(face: Face, subtests: pytest.Subtests) -> None:
+    for (expected, before), later in product(EXPECTATIONS, (0, 3)):
+        stream = f"{expected}-{before}-{later}"
+        with subtests.test(stream):
+            events = with_ids(*new_ids(3))
+            append = partial(face.append, stream, events, expected_revision=expected)
+            await assert_exact_retry(face, stream, 3, before, later, append)
+
+
+async def test_a_retry_by_key_gives_the_first_answer(face: Face, subtests: pytest.Subtests) -> None:
+    events = [EventData("A"), EventData("B")]
+    for (expected, before), later in product(EXPECTATIONS, (0, 3)):
+        stream = f"{expected}-{before}-{later}"
+        with subtests.test(stream):
+            append = partial(
+                face.append, stream, events, expected_revision=expected, idempotency_key="key"
+            )
+            await assert_exact_retry(face, stream, 2, before, later, append)
 
 
 async def test_a_key_is_for_one_stream(face: Face) -> None:

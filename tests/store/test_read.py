@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from itertools import product
 from typing import Any
 
 import pytest
@@ -38,18 +39,17 @@ def expected(
 BOUNDS = [(None, None), (0, None), (4, None), (None, 3), (1, 5), (3, 4), (5, 1), (9, None), (0, 0)]
 
 
-@pytest.mark.parametrize("limit", [None, 0, 1, 3, 100])
-@pytest.mark.parametrize("direction", ["forward", "backward"])
-async def test_a_read_keeps_its_bounds_and_limit(
-    face: Face, direction: Direction, limit: int | None
-) -> None:
+async def test_a_read_keeps_its_bounds_and_limit(face: Face, subtests: pytest.Subtests) -> None:
     await face.append("a-1", [EventData("T")] * 6)
-    for after, before in BOUNDS:
+    for (after, before), direction, limit in product(
+        BOUNDS, ("forward", "backward"), (None, 0, 1, 3, 100)
+    ):
         options = {"after": after, "before": before, "direction": direction, "limit": limit}
-        given = (after, before, direction, limit)
-        assert await revisions(face, **options) == expected(range(6), *given)
-        for query in (None, EventQuery(categories=["a"]), EventQuery(types=["T"])):
-            assert await positions(face, query, **options) == expected(range(1, 7), *given)
+        with subtests.test(str(options)):
+            given = (after, before, direction, limit)
+            assert await revisions(face, **options) == expected(range(6), *given)
+            for query in (None, EventQuery(categories=["a"]), EventQuery(types=["T"])):
+                assert await positions(face, query, **options) == expected(range(1, 7), *given)
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -156,16 +156,19 @@ async def test_an_unknown_id_is_not_found(face: Face) -> None:
         await face.event("7")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"after": -1}, {"before": -1}, {"after": 2**63}, {"before": 10**40}, {"direction": "up"},
-    ],
-    ids=str,
-)  # fmt: skip
-async def test_a_bad_argument_is_refused_at_once(face: Face, options: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput):
-        face.read(**options)
+BAD_ARGUMENTS: list[dict[str, Any]] = [
+    {"after": -1},
+    {"before": -1},
+    {"after": 2**63},
+    {"before": 10**40},
+    {"direction": "up"},
+]
+
+
+async def test_a_bad_argument_is_refused_at_once(face: Face, subtests: pytest.Subtests) -> None:
+    for options in BAD_ARGUMENTS:
+        with subtests.test(str(options)), pytest.raises(InvalidInput):
+            face.read(**options)
 
 
 @pytest.mark.parametrize("limit", [-1, 2**80])
