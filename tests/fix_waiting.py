@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Self
 
 from tests.fix_database import Pg
@@ -13,20 +13,33 @@ DEADLINE: Final = 20.0
 """Seconds after which what a test waits for will not come any more."""
 
 
+def pauses(what: str) -> Iterator[float]:
+    """Give the seconds to wait between two looks, short ones first; fail after the deadline.
+
+    Who asks without a pause keeps the machine from what is asked for.
+    """
+    deadline = time.monotonic() + DEADLINE
+    pause = 0.001
+    while time.monotonic() < deadline:
+        yield pause
+        pause = min(1.5 * pause, 0.02)
+    raise AssertionError(f"waited in vain for {what}")
+
+
 async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
     """Ask again and again until it holds; fail after the deadline."""
-    deadline = time.monotonic() + DEADLINE
-    while not await holds():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        await asyncio.sleep(0.002)
+    for pause in pauses(what):
+        if await holds():
+            return
+        await asyncio.sleep(pause)
 
 
 def wait_until(holds: Callable[[], object], what: str) -> None:
     """Ask again and again until it holds, in code without an event loop."""
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
+    for pause in pauses(what):
+        if holds():
+            return
+        time.sleep(pause)
 
 
 async def until_waiting(connection: Pg, count: int = 1) -> list[int]:

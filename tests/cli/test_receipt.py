@@ -11,9 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from eventstore import EventStore
 from tests.cli.conftest import Cli
 from tests.client.serving import COMMAND, environment, serving
 from tests.fix_database import Psql
+from tests.fix_service import served
+from tests.fix_waiting import wait_until
 
 RECEIPT = Path(__file__).parents[3] / "shared" / "data" / "receipt.csv"
 MAPPING = [
@@ -56,8 +59,8 @@ def where(request: pytest.FixtureRequest, dsn: str) -> Iterator[dict[str, str]]:
     if request.param == "dsn":
         yield {"EVENTSTORE_DSN": dsn}
     else:
-        with serving(dsn) as service:
-            yield {"EVENTSTORE_URL": service.url}
+        with served(EventStore(dsn)) as (host, port):
+            yield {"EVENTSTORE_URL": f"http://{host}:{port}"}
 
 
 def test_the_file_is_imported_once_however_often(where: dict[str, str]) -> None:
@@ -70,6 +73,16 @@ def test_the_file_is_imported_once_however_often(where: dict[str, str]) -> None:
     assert_whole(cli)
     types = cli("read", "--type", "T02 Check confirmation of receipt", "--json").out
     assert types.count("\n") == 1_368
+
+
+def wait_for(importing: subprocess.Popen[Any], is_under_way: Callable[[], bool]) -> None:
+    """Wait until an import is as far as that, while it runs."""
+
+    def looked() -> bool:
+        assert importing.poll() is None
+        return is_under_way()
+
+    wait_until(looked, "the import to be under way")
 
 
 def half_an_import(environ: dict[str, str], is_under_way: Callable[[], bool]) -> None:
@@ -85,8 +98,7 @@ def half_an_import(environ: dict[str, str], is_under_way: Callable[[], bool]) ->
     with importing.stdin:  # the rest never comes, so it cannot be done before it is killed
         importing.stdin.write(b"".join(lines[:4_000]))
         importing.stdin.flush()
-        while not is_under_way():
-            assert importing.poll() is None
+        wait_for(importing, is_under_way)
         importing.kill()
         assert importing.wait() == -signal.SIGKILL
 
@@ -119,8 +131,7 @@ def test_an_import_goes_on_when_a_killed_service_is_back(dsn: str, sql: Psql) ->
             text=True,
             env=environment(),
         )
-        while head(sql) < 200:
-            assert importing.poll() is None
+        wait_for(importing, lambda: head(sql) >= 200)
         first.kill()
     assert head(sql) < EVENTS
     with serving(dsn, port=port):
@@ -142,8 +153,7 @@ def test_an_import_gives_up_on_a_service_that_stays_away(dsn: str, sql: Psql) ->
             text=True,
             env=environment(),
         )
-        while head(sql) < 200:
-            assert importing.poll() is None
+        wait_for(importing, lambda: head(sql) >= 200)
         service.kill()
     _, err = importing.communicate(timeout=60)
     assert importing.returncode == 1

@@ -51,9 +51,12 @@ app = App(projections=[Orders().projection])
 async def working(
     store: EventStore, dsn: str, *projections: Definition, name: str = ""
 ) -> AsyncIterator[Worker]:
-    """Let a worker run them."""
+    """Let a worker run them, from when the store knows them."""
     worker = Worker(store, projections, dsn=dsn, name=name)
     task = asyncio.ensure_future(worker.run())
+    registered = asyncio.ensure_future(worker.registered.wait())
+    await asyncio.wait([task, registered], return_when=asyncio.FIRST_COMPLETED)
+    registered.cancel()
     try:
         yield worker
     finally:

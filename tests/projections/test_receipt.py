@@ -41,16 +41,17 @@ def test_one_worker_comes_to_the_same_as_a_plain_pass(permits: str) -> None:
 
 
 def test_four_partitions_on_three_workers_come_to_the_same(dsn: str, sql: Psql) -> None:
-    def owners() -> set[str | None]:
+    def all_share() -> bool:
         rows = sql.execute("SELECT owner FROM eventstore.projection_partitions").fetchall()
-        return {row[0] for row in rows}
+        return len({row[0] for row in rows} - {None}) == 3
 
     with ExitStack() as workers:
         started = [workers.enter_context(working(dsn, SHARED)) for _ in range(3)]
-        wait_until(lambda: len(owners() - {None}) == 3, "each worker to have a partition")
+        wait_until(all_share, "each worker to have a partition")
         import_receipt(dsn)
         all_applied(dsn)
-        assert len(owners() - {None}) == 3
+        # On a loaded machine a lease may have ended, and be had again a moment later.
+        wait_until(all_share, "each worker to have a partition again")
         assert [ended(worker) for worker in started] == [0, 0, 0]
     assert read_tables(dsn) == plain_pass()
 

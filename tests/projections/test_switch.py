@@ -238,6 +238,7 @@ async def test_a_comparison_is_of_one_moment_while_appends_go_on(
 ) -> None:
     async with working(store, dsn, Counting(1, partitions=2).projection, Counting(2).projection):
         await reached(connection, 2, 0)
+        await store.append("order-0", EventData("T"))
         compared = asyncio.Event()
 
         async def append() -> None:
@@ -258,6 +259,9 @@ async def test_a_comparison_is_of_one_moment_while_appends_go_on(
                 assert (orders.table, orders.columns) == ("orders", ["events", "order_id"])
                 assert (types.table, types.columns, types.serving_rows) == ("order types", [], None)
             compared.set()
+        head = (await store.head()).position
+        await reached(connection, 1, head)
+        await reached(connection, 2, head)
     await connection.execute("UPDATE eventstore_read.orders__v2 SET events = 0")
     [_, orders] = await store.projections.compare("orders", 2)
     assert (orders.rows, orders.is_equal) == (orders.serving_rows, False)

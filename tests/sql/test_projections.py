@@ -14,6 +14,7 @@ import pytest
 
 from eventstore import EventData, EventStore
 from eventstore.core.streams import partition_of
+from eventstore.projections.connection import FAILURES
 from tests.fix_database import Pg, Psql, new_pg
 from tests.fix_psql import Login
 from tests.fix_waiting import until, until_waiting
@@ -273,7 +274,7 @@ async def test_a_batch_that_stands_still_is_ended_once_its_worker_is_not_heard_o
             return await beat(connection, "b") == [0]
 
         await until(taken_over, "the partition to be taken over")
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        with pytest.raises(FAILURES):
             await runner.execute("COMMIT")
 
 
