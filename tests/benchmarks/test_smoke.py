@@ -13,6 +13,8 @@ import pytest
 
 from tests.fix_database import NewDatabase
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ROWS = {
     "append_rest": [

@@ -20,6 +20,7 @@ from tests.client.serving import serving
 from tests.fix_psql import Run
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.one_postgres,
     pytest.mark.skipif(DRIVER is None, reason="there is no chromedriver on PATH"),
     pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on PATH"),

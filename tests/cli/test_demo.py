@@ -19,6 +19,8 @@ from tests.client.serving import COMMAND, environment
 from tests.fix_server import new_room
 from tests.service.running import processes_in
 
+pytestmark = pytest.mark.slow
+
 MOST = 60
 """Seconds that it may take, as it promises."""
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema_rs
 import pytest
+import yaml
 
+from tests.fix_server import INSTALLATIONS
 from tests.packaging import compose
 from tests.packaging.image import CHECKOUT, DOCKERFILE, image, stages
 
 MODEL = compose.model()
 SERVICES: dict[str, Any] = MODEL["services"]
 OURS = ["migrate", "api", "worker"]
+WORKFLOW = CHECKOUT / ".github" / "workflows" / "ci.yml"
+JOBS: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
 SCHEMA = jsonschema_rs.validator_for(compose.schema())
 
 
@@ -98,8 +101,7 @@ def test_our_containers_can_change_nothing_but_the_database() -> None:
 
 def test_the_image_has_the_python_of_the_tests_and_a_user_without_rights() -> None:
     build, runtime = stages(DOCKERFILE.read_text(encoding="utf-8"))
-    workflow = (CHECKOUT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
-    [tested] = re.findall(r'python-version: "(.*)"', workflow)
+    [tested] = [step["with"]["python-version"] for step in JOBS["ci"]["steps"] if "with" in step]
     version = f"python:{tested}-slim"
     assert [build[0].text, runtime[0].text] == [f"{version} AS build", version]
 
@@ -107,3 +109,9 @@ def test_the_image_has_the_python_of_the_tests_and_a_user_without_rights() -> No
     [made] = [step.text for step in runtime if step.text.startswith("useradd ")]
     assert int(user) == int(group) > 999
     assert f"--uid {user} --user-group" in made
+
+
+def test_every_python_and_every_postgresql_is_tested_once() -> None:
+    pairs = JOBS["versions"]["strategy"]["matrix"]["include"]
+    assert [pair["python"] for pair in pairs] == ["3.11", "3.12", "3.13", "3.14"]
+    assert [pair["postgres"] for pair in pairs] == sorted(INSTALLATIONS)

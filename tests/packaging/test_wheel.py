@@ -10,6 +10,8 @@ import pytest
 
 from tests.packaging.image import CHECKOUT, build
 
+pytestmark = pytest.mark.slow
+
 SHIPPED: Final = {
     "eventstore": "eventstore",
     "api/eventstore_api": "eventstore_api",

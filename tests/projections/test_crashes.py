@@ -19,6 +19,8 @@ from tests.projections.crashing import POINTS
 from tests.projections.processes import ended, working
 from tests.projections.receipt import EVENTS, all_applied, needs_receipt, plain_pass, read_tables
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = int(os.environ.get("EVENTSTORE_CRASH_ROUNDS", "1"))
 """Rounds of each point; 50 in full."""
 ORDERS = "tests.projections.orders:app"

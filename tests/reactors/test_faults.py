@@ -46,6 +46,7 @@ class Fact:
     count: int
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + 40 * ROUNDS)
 async def test_four_members_on_three_processes_do_everything_once_and_in_order(
     tmp_path: Path,

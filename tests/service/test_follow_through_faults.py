@@ -113,6 +113,7 @@ class Gauntlet:
         }
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.timeout(180 + 2 * SECONDS)
 async def test_every_follower_sees_every_event_once_through_every_fault(data_dir: Path) -> None:

@@ -25,6 +25,7 @@ WORKERS = 16
 VICTIMS = ("both", "service", "service", "postgres", "service")
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.timeout(60 + 30 * ROUNDS)
 async def test_nothing_acknowledged_is_lost_and_nothing_is_stored_twice(data_dir: Path) -> None:

@@ -17,7 +17,7 @@ from tests.fix_waiting import DEADLINE, until
 from tests.service.conftest import needs_proc
 from tests.service.running import Service, resident_bytes, serving
 
-pytestmark = [pytest.mark.one_postgres, needs_proc]
+pytestmark = [pytest.mark.slow, pytest.mark.one_postgres, needs_proc]
 
 FOLLOWERS: Final = 2_000
 AT_ONCE: Final = 200

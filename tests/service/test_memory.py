@@ -12,7 +12,7 @@ import pytest
 from tests.service.conftest import needs_proc
 from tests.service.running import Service, resident_bytes
 
-pytestmark = needs_proc
+pytestmark = [pytest.mark.slow, needs_proc]
 
 EVENTS = 200_000
 WARM_UP = 20_000

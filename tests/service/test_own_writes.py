@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.fix_waiting import until
 from tests.projections.processes import ended, working
@@ -20,6 +21,7 @@ async def _is_known(client: httpx.AsyncClient) -> bool:
     return (await client.get("/projections/orders")).status_code == 200
 
 
+@pytest.mark.slow
 async def test_after_a_wait_at_another_service_the_row_is_always_there(
     service: Service, data_dir: Path
 ) -> None:

@@ -18,7 +18,7 @@ from tests.fix_server import QUICK, new_room
 from tests.service.conftest import needs_proc
 from tests.service.running import DEADLINE, Service, resident_bytes, serving
 
-pytestmark = [pytest.mark.one_postgres, needs_proc]
+pytestmark = [pytest.mark.slow, pytest.mark.one_postgres, needs_proc]
 
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"

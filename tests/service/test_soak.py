@@ -178,6 +178,7 @@ class Soak:
             )
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.timeout(180 + 2 * SECONDS)
 @pytest.mark.parametrize("lives", ["one", "many"])

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from eventstore.core.append import Appended
 from tests.service.checker import Checker
@@ -34,6 +35,7 @@ def append_by_sql(dsn: str, load: Load, first_mark: int) -> None:
             load.told.append(Appended(stream, revision, revision, position, (event_id,)))
 
 
+@pytest.mark.slow
 async def test_positions_and_revisions_are_dense_for_every_writer_and_reader(
     service: Service, data_dir: Path
 ) -> None:
