@@ -54,7 +54,7 @@ _idle: dict[bool, list[FastAPI]] = {True: [], False: []}
 
 @contextmanager
 def application(store: EventStore, *, manage: bool = False) -> Iterator[Dispatcher]:
-    """Give the service of a store, as `create_app` makes it without an App.
+    """Yield the service of a store, as `create_app` makes it without an App.
 
     FastAPI's part is one that an earlier test had: to make its routes takes longer than most tests.
     """

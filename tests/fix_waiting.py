@@ -14,7 +14,7 @@ DEADLINE: Final = 20.0
 
 
 def pauses(what: str) -> Iterator[float]:
-    """Give the seconds to wait between two looks, short ones first; fail after the deadline.
+    """Yield the seconds to wait between two looks, short ones first; fail after the deadline.
 
     Who asks without a pause keeps the machine from what is asked for.
     """

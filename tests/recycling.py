@@ -54,7 +54,7 @@ _CATALOGS: Final = " UNION ALL ".join(
         " FROM pg_catalog.pg_db_role_setting AS s"
         " WHERE setdatabase = 0 OR setdatabase ="
         " (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())",
-        "SELECT 'pg_database', count(*), sum(hashtext(datacl::text || datdba::text))"
+        "SELECT 'pg_database', count(*), sum(hashtext(concat(datacl, datdba)))"
         " FROM pg_catalog.pg_database WHERE datname = current_database()",
     ]
 )

@@ -48,7 +48,7 @@ query parameter is JSON, or that two headers exclude each other."""
 
 
 def described(app: App | None = None) -> BaseSchema:
-    """Give the description of a service, of an App's commands too."""
+    """Return the description of a service, with the commands of an App."""
     schema = schemathesis.openapi.from_dict(make_api(EventStore(""), app).openapi())
     # A list that is longer than its bound is too large, not invalid.
     schema.config.checks.negative_data_rejection.expected_statuses.append("413")

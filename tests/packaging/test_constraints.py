@@ -17,7 +17,7 @@ LINES: Final = (CHECKOUT / "constraints.txt").read_text(encoding="utf-8").splitl
 
 
 def pins() -> dict[str, str]:
-    """Give the version of each package."""
+    """Return the version of each package."""
     found = [Requirement(line) for line in LINES if line and not line.startswith("#")]
     versions = {canonicalize_name(one.name): str(one.specifier) for one in found}
     assert len(versions) == len(found)
@@ -54,7 +54,7 @@ def test_everything_that_installs_the_project_uses_it() -> None:
 
 
 def installing(file: Path) -> list[str]:
-    """Give the lines of a file that install the checkout, or the wheel made of it."""
+    """Return the lines of a file that install the checkout, or the wheel made of it."""
     text = file.read_text(encoding="utf-8")
     return [
         line
