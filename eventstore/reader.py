@@ -24,7 +24,7 @@ from eventstore.core.reads import (
     stream_scan,
 )
 from eventstore.core.streams import check_stream_name, listing_range
-from eventstore.postgres.connection import Connection, leave_as_it_is
+from eventstore.postgres.connection import IN_UTC, Connection, leave_as_it_is
 from eventstore.postgres.dsn import check_dsn
 from eventstore.postgres.errors import keeping_cancellation, refused_connection, translate
 from eventstore.postgres.schema import check_revision
@@ -70,7 +70,7 @@ class LogReader:
                 command_timeout=60,
                 reset=leave_as_it_is,
                 connection_class=Connection,
-                server_settings={"application_name": "eventstore"},
+                server_settings={"application_name": "eventstore", **IN_UTC},
             )
         except Exception as error:  # noqa: BLE001 - every driver error is translated
             raise refused_connection(error) from None

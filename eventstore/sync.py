@@ -414,17 +414,34 @@ class SyncEventStore:
     def _on_connection(self, statement: str, args: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._turn:
             if self._connection is None or self._connection.closed:
-                try:
-                    self._connection = psycopg.connect(
-                        check_dsn(self._dsn),
-                        autocommit=True,
-                        application_name="eventstore",
-                        prepare_threshold=None,  # a pooler may mix up psycopg's `_pg3_0`, too
-                    )
-                except psycopg.Error as error:
-                    # Nothing was sent: this failure is never an unknown outcome.
-                    raise refused_connection(error) from None
+                self._connection = _connect(self._dsn)
             return _run(self._connection, statement, args)
+
+
+def _connect(dsn: str) -> psycopg.Connection[Any]:
+    """Connect with times in UTC and in the only style that psycopg reads.
+
+    Said when connected, not in what the connection begins with: there the environment (PGTZ) and
+    the DSN's own `options` would have a say too, and poolers refuse `options`.
+    """
+    try:
+        connection = psycopg.connect(
+            check_dsn(dsn),
+            autocommit=True,
+            application_name="eventstore",
+            prepare_threshold=None,  # a pooler may mix up psycopg's `_pg3_0`, too
+        )
+        try:
+            connection.execute(
+                "SELECT set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false)"
+            )
+        except BaseException:
+            connection.close()
+            raise
+    except psycopg.Error as error:
+        # Nothing was sent: this failure is never an unknown outcome.
+        raise refused_connection(error) from None
+    return connection
 
 
 def _run(

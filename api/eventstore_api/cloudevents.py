@@ -19,6 +19,7 @@ import msgspec
 from eventstore import InvalidInput, Limits, RecordedEvent
 from eventstore.core.events import EncodedEvent, encoded_event
 from eventstore.core.jsontext import encode_json
+from eventstore.core.times import time_text
 from eventstore_api.problems import HttpError
 from eventstore_api.wire import raw_text
 
@@ -102,7 +103,7 @@ def cloudevent_json(event: RecordedEvent, store_id: str) -> str:
         "id": str(event.event_id),
         "source": f"urn:eventstore:{store_id}",
         "subject": event.stream_name,
-        "time": event.recorded_at.isoformat(),
+        "time": time_text(event.recorded_at),
         "datacontenttype": "application/json",
         **_came_with(event),
         "specversion": "1.0",
@@ -111,7 +112,7 @@ def cloudevent_json(event: RecordedEvent, store_id: str) -> str:
         "revision": event.revision,
         # CloudEvents integers are 32 bits wide; a position need not fit.
         "position": str(event.position),
-        "recordedat": event.recorded_at.isoformat(),
+        "recordedat": time_text(event.recorded_at),
     }
     if event.tags:
         attributes["tags"] = ",".join(event.tags)

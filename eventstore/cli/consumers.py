@@ -22,6 +22,7 @@ from eventstore.cli.output import harmless, out, write_json
 from eventstore.cli.read import CategoryOption, TagOption, TypeOption, query_of
 from eventstore.cli.settling import GroupArgument, ack, drop, nack, receive, replay
 from eventstore.cli.target import Store
+from eventstore.core.times import time_text
 
 if TYPE_CHECKING:
     from eventstore.core.delivery import GroupStatus, ParkedDelivery
@@ -219,12 +220,12 @@ def _status_json(one: GroupStatus) -> dict[str, Any]:
     return {
         **one._asdict(),
         "query": json.loads(one.query.to_json()),
-        "created_at": one.created_at.isoformat(),
+        "created_at": time_text(one.created_at),
     }
 
 
 def _parked_json(one: ParkedDelivery) -> dict[str, Any]:
-    members = {**one._asdict(), "parked_at": one.parked_at.isoformat()}
+    members = {**one._asdict(), "parked_at": time_text(one.parked_at)}
     return {
         "position": members.pop("position"),
         "stream": members.pop("stream_name"),

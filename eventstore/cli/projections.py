@@ -20,6 +20,7 @@ from eventstore.cli.output import counted, err, harmless, one_line, out, write_j
 from eventstore.cli.projections_watch import NONE_YET, status_json, status_table, watch
 from eventstore.cli.rebuild import drop, rebuild, switch
 from eventstore.cli.target import Store
+from eventstore.core.times import time_text
 
 if TYPE_CHECKING:
     from eventstore.core.catalog import ParkedStream, ProjectionStatus
@@ -303,7 +304,7 @@ for command in (watch, rebuild, switch, drop):
 
 
 def _parked_json(one: ParkedStream) -> dict[str, Any]:
-    members = {**one._asdict(), "failed_at": one.failed_at.isoformat()}
+    members = {**one._asdict(), "failed_at": time_text(one.failed_at)}
     return {"stream": members.pop("stream_name"), **members}
 
 

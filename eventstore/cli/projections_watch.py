@@ -23,6 +23,7 @@ from eventstore.cli.output import out, write_json, write_line
 from eventstore.cli.target import Target, hide_passwords, opened
 from eventstore.core.catalog import ProjectionStatus
 from eventstore.core.errors import NotFound, Unavailable
+from eventstore.core.times import time_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -211,4 +212,4 @@ def _cells(one: ProjectionStatus, rate: float | None, *, units: bool = False) ->
 
 def status_json(one: ProjectionStatus) -> dict[str, Any]:
     """Give a version as the service does."""
-    return {**one._asdict(), "moved_at": one.moved_at and one.moved_at.isoformat()}
+    return {**one._asdict(), "moved_at": one.moved_at and time_text(one.moved_at)}

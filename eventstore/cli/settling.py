@@ -18,6 +18,7 @@ from eventstore.cli.options import (
 )
 from eventstore.cli.output import EventLines, out, write_line
 from eventstore.core.delivery import ACTIONS, Action
+from eventstore.core.times import time_text
 
 if TYPE_CHECKING:
     from eventstore.core.delivery import Delivery, Settled
@@ -179,6 +180,6 @@ def _delivery_json(delivery: Delivery) -> str:
 
     return (
         f'{{"id":"{delivery.id}","attempt":{delivery.attempt},'
-        f'"leased_until":"{delivery.leased_until.isoformat()}",'
+        f'"leased_until":"{time_text(delivery.leased_until)}",'
         f'"event":{encode_event(delivery.event)}}}'
     )

@@ -22,6 +22,7 @@ from eventstore.core.events import EncodedEvent, RecordedEvent
 from eventstore.core.readtables import TablePage
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS
 from eventstore.core.streams import path_segment
+from eventstore.core.times import time_text
 
 NDJSON: Final = "application/x-ndjson"
 CUT_SHORT: Final = "the service's answer is cut short: read on after the last event"
@@ -149,7 +150,7 @@ def encode_event(event: RecordedEvent) -> str:
     return (
         f'{{"position":{position},"stream":{encode_basestring(stream_name)},"revision":{revision},'
         f'"id":"{event_id}","type":{encode_basestring(event_type)},"data":{data},'
-        f'"metadata":{metadata},"tags":[{tag_list}],"recorded_at":"{recorded_at.isoformat()}"}}'
+        f'"metadata":{metadata},"tags":[{tag_list}],"recorded_at":"{time_text(recorded_at)}"}}'
     )
 
 

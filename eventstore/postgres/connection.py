@@ -14,6 +14,12 @@ else:
     _Base = asyncpg.Connection
 
 _MARK: Final = secrets.token_hex(6)
+IN_UTC: Final = {"timezone": "UTC"}
+"""Settings of a session in which times are UTC, whatever role, database or environment say.
+
+PostgreSQL writes times into the rows of read tables, and user SQL reads dates out of times, as the
+session's zone says. A pooler lets a session begin with this setting.
+"""
 
 
 class Connection(_Base):

@@ -13,7 +13,7 @@ import asyncpg
 from eventstore.core.append import AppendRequest
 from eventstore.core.batching import Outcome, columns, outcomes
 from eventstore.core.errors import EventStoreError, OutcomeUnknown, Unavailable
-from eventstore.postgres.connection import Connection
+from eventstore.postgres.connection import IN_UTC, Connection
 from eventstore.postgres.errors import is_bad_input, is_lost, translate
 
 STATEMENT_TIMEOUT: Final = 20.0
@@ -111,7 +111,7 @@ class Lane:
             self._dsn,
             timeout=5,
             connection_class=Connection,
-            server_settings={"application_name": self._name},
+            server_settings={"application_name": self._name, **IN_UTC},
         )
         try:
             if end_lost_backend:

@@ -16,7 +16,7 @@ import asyncpg
 from eventstore.core.definition import Definition
 from eventstore.core.projection import Projection
 from eventstore.core.streams import partition_of
-from eventstore.postgres.connection import Connection, leave_as_it_is
+from eventstore.postgres.connection import IN_UTC, Connection, leave_as_it_is
 from eventstore.postgres.errors import keeping_cancellation, refused_connection
 from eventstore.postgres.notifier import Notifier
 from eventstore.postgres.statements import statements
@@ -101,6 +101,7 @@ class Worker:
             reset=None if executing else leave_as_it_is,
             server_settings={
                 "application_name": "eventstore worker",
+                **IN_UTC,
                 # Where no other worker is there to end a batch that stands still.
                 "idle_in_transaction_session_timeout": "60s",
                 "tcp_keepalives_idle": "10",

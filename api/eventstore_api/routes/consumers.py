@@ -20,6 +20,7 @@ from eventstore.core.consumers import MOST_PARKED
 from eventstore.core.delivery import Action, Ordering
 from eventstore.core.errors import InvalidInput
 from eventstore.core.streams import check_text
+from eventstore.core.times import time_text
 from eventstore_api import models
 from eventstore_api.bodies import small_body, takes
 from eventstore_api.dispatch import ClientGoneError, while_connected
@@ -97,14 +98,14 @@ def _status_json(status: GroupStatus) -> dict[str, Any]:
     return {
         **status._asdict(),
         "query": json.loads(status.query.to_json()),
-        "created_at": status.created_at.isoformat(),
+        "created_at": time_text(status.created_at),
     }
 
 
 def _delivery_json(delivery: Delivery) -> str:
     return (
         f'{{"id":"{delivery.id}","attempt":{delivery.attempt},'
-        f'"leased_until":"{delivery.leased_until.isoformat()}",'
+        f'"leased_until":"{time_text(delivery.leased_until)}",'
         f'"event":{event_json(delivery.event)}}}'
     )
 
@@ -115,7 +116,7 @@ def _parked_json(parked: ParkedDelivery) -> dict[str, Any]:
         "position": members.pop("position"),
         "stream": members.pop("stream_name"),
         **members,
-        "parked_at": parked.parked_at.isoformat(),
+        "parked_at": time_text(parked.parked_at),
     }
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from eventstore import ParkedStream, ProjectionBehind, ProjectionStatus
 from eventstore.core.catalog import MOST_PARKED
 from eventstore.core.reads import END
+from eventstore.core.times import time_text
 from eventstore_api.headers import JSON, Headers, check_prefer
 from eventstore_api.models import (
     ParkedStreams,
@@ -52,7 +53,7 @@ def status_json(status: ProjectionStatus) -> dict[str, Any]:
     """Give a version as JSON-ready members."""
     return {
         **status._asdict(),
-        "moved_at": None if status.moved_at is None else status.moved_at.isoformat(),
+        "moved_at": None if status.moved_at is None else time_text(status.moved_at),
     }
 
 
@@ -61,7 +62,7 @@ def _parked(parked: ParkedStream) -> dict[str, Any]:
     return {
         "stream": members.pop("stream_name"),
         **members,
-        "failed_at": parked.failed_at.isoformat(),
+        "failed_at": time_text(parked.failed_at),
     }
 
 
