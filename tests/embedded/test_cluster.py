@@ -5,13 +5,15 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eventstore.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from eventstore.postgres.embedded.binaries import Binaries, find_binaries, parse_version
-from eventstore.postgres.embedded.cluster import initdb_options, wrong_version
+from eventstore.postgres.embedded.cluster import initdb_options, remove_folder, wrong_version
 from tests.embedded.conftest import Make, as_root, query
 from tests.embedded.service import Service
 
@@ -117,6 +119,27 @@ def test_what_a_killed_initialisation_left_is_removed(
         assert query(server, "SELECT 1") == "1"
     assert any("pgdata.new, left by an initialisation" in text for text in said)
     assert not list(data_dir.glob("pgdata.new*"))
+
+
+def test_a_folder_that_somebody_else_clears_too_or_still_fills_is_removed(
+    room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = room / "pgdata.new-1"
+    (folder / "pg_wal").mkdir(parents=True)
+    scandir = os.scandir
+
+    def slow(path: Any) -> Any:
+        """List a folder; before the list is used, the other one removes and makes files."""
+        with scandir(path) as entries:
+            listed = nullcontext(list(entries))
+        if (folder / "pg_wal").exists():
+            (folder / "pg_wal").rmdir()
+            (folder / "late").mkdir()
+        return listed
+
+    monkeypatch.setattr(os, "scandir", slow)
+    remove_folder(folder)
+    assert list(room.iterdir()) == []
 
 
 def test_an_initialisation_that_is_interrupted_by_hand_leaves_nothing(room: Path) -> None:

@@ -1,5 +1,6 @@
 """The database cluster in `pgdata/`: made once, complete or not at all."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -80,13 +81,28 @@ def ensure_cluster(
     """
     for leftover in layout.data_dir.glob("pgdata.new*"):
         report(f"removing {leftover}, left by an initialisation that was interrupted")
-        shutil.rmtree(leftover)
+        remove_folder(leftover)
     made_by = cluster_version(layout.pgdata)
     if made_by is None:
         report(f"creating a PostgreSQL {binaries.major} cluster in {layout.pgdata}")
         _create(layout, binaries, account, sync=sync)
     elif made_by != str(binaries.major):
         raise EmbeddedPostgresError(wrong_version(layout.pgdata, made_by, binaries))
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder in which somebody else may still work, or remove things too.
+
+    An initdb whose service was killed clears up after itself, and needs a moment for it.
+    """
+    while folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:  # the other one was faster
+            continue
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
 
 
 def _create(layout: Layout, binaries: Binaries, account: Account, *, sync: bool) -> None:
