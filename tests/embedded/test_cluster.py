@@ -13,7 +13,8 @@ import pytest
 
 from eventstore.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from eventstore.postgres.embedded.binaries import Binaries, find_binaries, parse_version
-from eventstore.postgres.embedded.cluster import initdb_options, remove_folder, wrong_version
+from eventstore.postgres.embedded.cluster import initdb_options, wrong_version
+from eventstore.postgres.embedded.layout import remove_folder
 from tests.embedded.conftest import Make, as_root, query
 from tests.embedded.service import Service
 

@@ -1,6 +1,5 @@
 """The database cluster in `pgdata/`: made once, complete or not at all."""
 
-import errno
 import os
 import secrets
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from .account import Account
 from .binaries import Binaries
 from .errors import EmbeddedPostgresError
-from .layout import Layout, own_directory, replace_file
+from .layout import Layout, own_directory, remove_folder, replace_file
 from .process import ServerProcess, describe_exit
 
 SUPERUSER = "postgres"
@@ -88,21 +87,6 @@ def ensure_cluster(
         _create(layout, binaries, account, sync=sync)
     elif made_by != str(binaries.major):
         raise EmbeddedPostgresError(wrong_version(layout.pgdata, made_by, binaries))
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder in which somebody else may still work, or remove things too.
-
-    An initdb whose service was killed clears up after itself, and needs a moment for it.
-    """
-    while folder.exists():
-        try:
-            shutil.rmtree(folder)
-        except FileNotFoundError:  # the other one was faster
-            continue
-        except OSError as error:
-            if error.errno != errno.ENOTEMPTY:
-                raise
 
 
 def _create(layout: Layout, binaries: Binaries, account: Account, *, sync: bool) -> None:

@@ -1,6 +1,8 @@
 """The data directory: which paths it has, and which paths it cannot have."""
 
+import errno
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -136,3 +138,18 @@ def replace_file(path: Path, text: str, account: Account) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder in which somebody else may still work, or remove things too.
+
+    An initdb whose service was killed clears up after itself, and needs a moment for it.
+    """
+    while folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:  # the other one was faster
+            continue
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise

@@ -13,6 +13,7 @@ from pathlib import Path
 from .account import Account
 from .binaries import PACKAGE, Binaries, library_dirs, unusable_for, wheel_version
 from .errors import EmbeddedPostgresError
+from .layout import remove_folder
 
 _PROGRAMS = (
     "initdb",
@@ -98,4 +99,4 @@ def _open_to_all(directory: Path) -> None:
 def _remove_others(target: Path) -> None:
     for path in target.parent.glob("runtime-*"):
         if path != target:
-            shutil.rmtree(path)
+            remove_folder(path)
