@@ -523,15 +523,27 @@ class Schemas(BaseModel):
 
 
 class CloudEvent(BaseModel):
-    """A CloudEvent 1.0 in the JSON format."""
+    """A CloudEvent 1.0 in the JSON format. Source and id together are its identity.
+
+    Further members are extension attributes: text, 32-bit integers or booleans.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     specversion: Literal["1.0"]
     id: Annotated[str, Field(min_length=1)]
-    source: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1, description="A URI reference")]
     type: Name
+    subject: Annotated[str | None, Field(min_length=1)] = None
+    time: Annotated[str | None, Field(min_length=1, description="As RFC 3339 has it")] = None
+    dataschema: Annotated[str | None, Field(min_length=1, description="A URI")] = None
+    datacontenttype: Annotated[
+        str | None, Field(min_length=3, description="A media type; JSON if it is left out")
+    ] = None
     data: Any = None
+    data_base64: Annotated[
+        str | None, Field(description="Data that are bytes, in base64; not together with `data`")
+    ] = None
 
 
 class Problem(BaseModel):

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
+from cloudevents.core.v1.event import CloudEvent
 
+from eventstore import EventStore
+from tests.api.conftest import client_of
 from tests.api.rest import CLOUDEVENT, CLOUDEVENTS, EVENT, append, head, problem, stream_path
+from tests.fix_database import NewDatabase
+from tests.fix_service import application
 
 pytestmark = pytest.mark.one_postgres
 
@@ -104,22 +111,124 @@ async def test_the_same_source_and_id_are_the_same_append(http: httpx.AsyncClien
     problem(await send(http, "order-8", FULL), 409, "duplicate-event-id")
 
 
-async def test_an_id_that_is_a_uuid_is_the_event_id(http: httpx.AsyncClient) -> None:
-    event_id = str(uuid.uuid4())
-    answer = await send(http, "order-7", {**FULL, "id": event_id})
-    assert answer.json()["event_ids"] == [event_id]
+async def test_an_id_is_unique_within_its_source_only(
+    shared_http: httpx.AsyncClient, subtests: pytest.Subtests
+) -> None:
+    made = uuid.uuid4()
+    ids = ["7", str(made), made.hex, f"{{{made}}}", made.urn, str(made).upper()]
+    for identity in ids:
+        with subtests.test(identity):
+            name = f"readings-{identity}"
+            answers = [
+                await send(shared_http, name, {**LEAST, "source": source, "id": identity})
+                for source in ("/plant/a", "/plant/b", "/plant/a", "/plant/b")
+            ]
+            assert [answer.status_code for answer in answers] == [201, 201, 200, 200]
+            assert answers[0].json() == answers[2].json()
+            found = await received(shared_http, stream_path(name), CLOUDEVENTS)
+            assert [(one["source"], one["id"]) for one in found] == [
+                ("/plant/a", identity),
+                ("/plant/b", identity),
+            ]
+    events = (await shared_http.get("/streams?prefix=readings-")).json()["streams"]
+    assert [stream["revision"] for stream in events] == [1] * len(ids)
 
 
-async def test_what_was_sent_can_be_sent_on_to_another_stream_as_new(
+async def test_no_two_pairs_of_source_and_id_are_one_event(shared_http: httpx.AsyncClient) -> None:
+    pairs = [("/a", "b/c"), ("/a/b", "c"), ("/ab", "c"), ("/a", "bc"), ("/a", " bc"), ("/a", "BC")]
+    batch = [{**LEAST, "source": source, "id": identity} for source, identity in pairs]
+    answer = await send(shared_http, "pairs", batch, CLOUDEVENTS)
+    assert answer.status_code == 201
+    assert len(set(answer.json()["event_ids"])) == len(pairs)
+
+
+@pytest.fixture
+async def other(new_database: NewDatabase, template: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of another store."""
+    async with EventStore(new_database(template)) as store:
+        with application(store) as app:
+            async with client_of(app) as client:
+                yield client
+
+
+async def test_what_one_store_gives_out_another_takes_as_the_same_event(
+    http: httpx.AsyncClient, other: httpx.AsyncClient
+) -> None:
+    tags = ["city:Berlin,DE", "back\\slash", "a\\,b", "größe:groß", ",", "\\"]
+    await append(http, "order-1", {"type": "Moved", "data": {"n": 1}, "tags": tags})
+    await send(http, "order-1", FULL)
+    given = await received(http, "/events", CLOUDEVENTS)
+    assert given[0]["source"] == f"urn:eventstore:{(await http.get('/')).json()['store_id']}"
+
+    first = await send(other, "copy-1", given, CLOUDEVENTS)
+    again = await send(other, "copy-1", given, CLOUDEVENTS)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert await received(other, "/events", CLOUDEVENTS) == given
+    [copy, _] = (await other.get("/events")).json()["events"]
+    assert copy["tags"] == sorted(tags)
+    assert (copy["stream"], copy["position"]) == ("copy-1", 1)
+
+
+async def test_attributes_of_the_names_that_the_store_adds_come_back_as_they_came(
     http: httpx.AsyncClient,
 ) -> None:
-    await append(http, "order-1", {"type": "Placed", "data": 1, "tags": ["a"]})
-    [event] = await received(http, "/events", CLOUDEVENTS)
-    answer = await send(http, "copy-1", {**event, "id": str(uuid.uuid4())})
-    assert answer.status_code == 201
-    [_, copy] = await received(http, "/events", CLOUDEVENTS)
-    assert (copy["stream"], copy["revision"], copy["position"]) == ("copy-1", 0, "2")
-    assert {copy[name] == event[name] for name in ("source", "subject", "time", "data")} == {True}
+    foreign = {
+        "stream": "kitchen",
+        "revision": 7,
+        "position": True,
+        "recordedat": "",
+        "tags": "b,,a",
+    }
+    answer = await send(http, "dish-1", LEAST | foreign)
+    assert await received(http, answer.headers["location"], CLOUDEVENT) == LEAST | foreign
+    event = (await http.get(answer.headers["location"])).json()
+    assert event["metadata"] == {
+        "cloudevents": {"id": "1", "source": "/s", "no_data": True, **foreign}
+    }
+    assert (event["stream"], event["tags"]) == ("dish-1", ["a", "b"])
+
+
+async def test_tags_of_another_kind_are_an_attribute_like_any_other(
+    http: httpx.AsyncClient,
+) -> None:
+    for number, tags in enumerate([5, True, ""]):
+        answer = await send(http, "t-1", LEAST | {"id": f"n{number}", "tags": tags})
+        [event] = await received(http, f"/streams/t-1?after={number - 1}", CLOUDEVENTS)
+        assert (answer.status_code, event["tags"]) == (201, tags)
+
+
+async def test_nothing_is_added_to_what_a_cloudevent_did_not_say(http: httpx.AsyncClient) -> None:
+    answer = await send(http, "least-1", LEAST | {"subject": None, "extension": None})
+    event = await received(http, answer.headers["location"], CLOUDEVENT)
+    own = {name: event.pop(name) for name in ("stream", "revision", "position", "recordedat")}
+    assert event == LEAST
+    assert own["stream"] == "least-1"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"data": None},
+        {"data": {"a": [1, None]}},
+        {"data": "text", "datacontenttype": "text/plain; charset=utf-8"},
+        {"data": "<a/>", "datacontenttype": "application/xml"},
+        {"data": {"a": 1}, "datacontenttype": "application/vnd.shop+json"},
+        {"data_base64": "AAH/", "datacontenttype": "image/png"},
+        {"data_base64": ""},
+        {"data_base64": "eyJhIjoxfQ==", "datacontenttype": "application/json"},
+        {},
+    ],
+)
+async def test_data_of_every_kind_come_back_as_they_came(
+    shared_http: httpx.AsyncClient, data: dict[str, Any]
+) -> None:
+    sent = LEAST | {"id": str(uuid.uuid4())} | data
+    answer = await send(shared_http, "kinds", sent)
+    event = await received(shared_http, answer.headers["location"], CLOUDEVENT)
+    for name in ("stream", "revision", "position", "recordedat"):
+        del event[name]
+    assert event == sent
 
 
 async def test_an_event_that_was_none_has_the_store_as_source(http: httpx.AsyncClient) -> None:
@@ -144,8 +253,24 @@ async def test_an_event_that_was_none_has_the_store_as_source(http: httpx.AsyncC
         {"id": "", "source": "/s"},
         {"id": "1", "source": "/s", "data": 1, "data_base64": "AA==", "stream": 5},
         {"data": 1},
+        *(
+            {"id": "1", "source": "/s", **bad}
+            for bad in (
+                {"time": {"a": 1}},
+                {"time": "yesterday"},
+                {"Bad Name": "x"},
+                {"ext": 1.5},
+                {"ext": ["x"]},
+                {"stream": None, "big": 2**40},
+                {"subject": ""},
+                {"datacontenttype": "x"},
+                {"data_base64": 1},
+            )
+        ),
+        {"id": "1", "source": "not a URI"},
         "text",
         [],
+        None,
     ],
 )
 async def test_metadata_that_only_looks_like_a_cloudevent_makes_no_bad_one(
@@ -155,13 +280,46 @@ async def test_metadata_that_only_looks_like_a_cloudevent_makes_no_bad_one(
     written = await append(shared_http, "looks-like", event)
     found = await received(shared_http, written.headers["location"], CLOUDEVENT)
 
-    assert isinstance(found["id"], str)
-    assert found["id"]
-    assert isinstance(found["source"], str)
-    assert found["source"]
+    assert valid(found)
+    assert [found["id"]] == written.json()["event_ids"]
     assert (found["specversion"], found["data"]) == ("1.0", EVENT["data"])
-    assert found["stream"] == "looks-like"
-    assert "data_base64" not in found
+    assert (found["stream"], found["subject"]) == ("looks-like", "looks-like")
+
+
+@pytest.mark.parametrize("mark", ["data_base64", "no_data"])
+async def test_a_mark_does_not_hide_data_that_it_does_not_fit(
+    shared_http: httpx.AsyncClient, mark: str
+) -> None:
+    kept = {"id": "1", "source": "/s", mark: True}
+    written = await append(shared_http, "marked", {**EVENT, "metadata": {"cloudevents": kept}})
+    found = await received(shared_http, written.headers["location"], CLOUDEVENT)
+    assert valid(found)
+    assert found["data"] == EVENT["data"]
+
+
+async def test_names_with_characters_that_cloudevents_forbid_make_no_bad_one(
+    http: httpx.AsyncClient,
+) -> None:
+    await append(http, "n-\uffff", {"type": "Odd\ufdd0", "tags": ["a\ufffe", "b"]})
+    [found] = await received(http, "/events", CLOUDEVENTS)
+    assert valid(found)
+    assert (found["type"], found["stream"]) == ("Odd\ufffd", "n-\ufffd")
+
+
+def valid(event: dict[str, Any]) -> bool:
+    """Check that the official SDK takes it, and that its names and types are those allowed."""
+    CloudEvent(
+        {
+            n: datetime.fromisoformat(v) if n == "time" else v
+            for n, v in event.items()
+            if n not in ("data", "data_base64")
+        },
+        event.get("data"),
+    )
+    assert all(re.fullmatch("[a-z0-9]+", name) for name in event if name != "data_base64")
+    assert all(type(v) in (str, int, bool) for n, v in event.items() if n != "data")
+    assert not {"data", "data_base64"} <= event.keys()
+    return True
 
 
 @pytest.mark.parametrize(
@@ -173,7 +331,39 @@ async def test_metadata_that_only_looks_like_a_cloudevent_makes_no_bad_one(
         ({"specversion": "0.3"}, "$.specversion"),
         ({"type": "a\n"}, "$.type"),
         ({"type": "x" * 256}, "$.type"),
-        ({"data_base64": "AAAA"}, "$"),
+        ({"specversion": "1.0.2"}, "$.specversion"),
+        *(({"source": bad}, "$.source") for bad in ("a b", "ü", "1a:b", "%2", "<s>", "a\\b")),
+        *(({"dataschema": bad}, "$.dataschema") for bad in ("", "/relative", "http://a b", 5)),
+        *(({"subject": bad}, "$.subject") for bad in ("", 5, "a\nb", "\x85", "\ufdd0", "\uffff")),
+        *(({"datacontenttype": bad}, "$.datacontenttype") for bad in ("", "json", "a/b;c", 1)),
+        *(
+            ({"time": bad}, "$.time")
+            for bad in (
+                "",
+                "now",
+                1522949460,
+                "2018-04-05",
+                "2018-04-05T17:31:00",
+                "2018-04-05 17:31:00Z",
+                "2018-02-29T17:31:00Z",
+                "2018-04-05T24:00:00Z",
+                "2018-04-05T17:31:00+2:00",
+                "2018-04-05T17:31:00+24:00",
+            )
+        ),
+        *(
+            ({name: "x"}, f"$.{name}")
+            for name in ("Upper", "with_underscore", "with-dash", "ümlaut", "a b", "")
+        ),
+        *(({"ext": bad}, "$.ext") for bad in (1.5, 2**31, -(2**31) - 1, "\x07")),
+        ({"ext": {}}, "$.ext"),
+        ({"ext": ["a"]}, "$.ext"),
+        ({"data": 1, "data_base64": "AAAA"}, "$.data_base64"),
+        *(
+            ({"data_base64": bad}, "$.data_base64")
+            for bad in ("A", "AAA", "ä", 5, "AA==\n", "-_--")
+        ),
+        ({"tags": "x" * 256}, "$.tags"),
         ({"tags": ["a"]}, "$.tags"),
         ({"data": "\0"}, "$.data"),
         ({"subject": "\0"}, "$.subject"),
