@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from eventstore import App, EventStore, EventStoreError
+from eventstore_api.bodies import no_cloudevent
 from eventstore_api.description import describe
 from eventstore_api.dispatch import Dispatcher
 from eventstore_api.problems import HttpError, problem
@@ -79,7 +80,8 @@ def make_api(store: EventStore, app: App | None = None, *, manage: bool = True) 
     api.state.app = app or App()
     api.state.store = lambda: store
     for router in _ROUTERS:
-        api.include_router(router, dependencies=[Depends(listing.known_parameters)])
+        checks = [Depends(no_cloudevent), Depends(listing.known_parameters)]
+        api.include_router(router, dependencies=checks)
     api.include_router(tables.router)
     api.add_exception_handler(EventStoreError, _event_store_error)
     api.add_exception_handler(RequestValidationError, _validation_error)

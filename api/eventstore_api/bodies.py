@@ -7,11 +7,17 @@ from typing import Any, Final
 from fastapi import Request
 
 from eventstore import LimitExceeded
-from eventstore_api.headers import JSON, Headers, media_type
+from eventstore_api.headers import JSON, Headers, media_type, refuse_cloudevent
 from eventstore_api.problems import HttpError
 
 MOST: Final = 1 << 18
 """Bytes of a body, unless a route says otherwise."""
+
+
+async def no_cloudevent(request: Request) -> None:
+    """Refuse a request that would change something and is a CloudEvent by its headers."""
+    if request.method not in ("GET", "HEAD"):
+        refuse_cloudevent(Headers(request.scope["headers"]))
 
 
 async def small_body(request: Request, *, needed: bool = True, most: int = MOST) -> bytes:

@@ -104,7 +104,7 @@ def _decoded(
     )
     for name, value in (headers or {}).items():
         if value != _canonical(attributes.get(name)):
-            raise HttpError("malformed-request", f"header ce-{name} is not what the body says")
+            raise HttpError("malformed-request", f"header ce-{name[:60]} is not what the body says")
     return encoded_cloudevent(attributes, data, place, limits)
 
 

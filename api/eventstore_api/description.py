@@ -71,6 +71,16 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     return schema
 
 
+_CLOUDEVENTS: Final = (
+    "Events come as the store's own JSON, or as CloudEvents 1.0: structured, as a batch, or in "
+    "binary mode, which `ce-specversion`, `ce-id`, `ce-source` and `ce-type` say. There the body "
+    "is the data, Content-Type says what they are (JSON is kept as JSON, text as text, everything "
+    "else in base64; an empty body is no data), and each further `ce-` header is an attribute, "
+    "percent-encoded. Source and id together are a CloudEvent's identity: sent again, it is "
+    "answered as a retry. `tags` lists tags, separated by commas; `\\,` is a comma in a tag."
+)
+
+
 def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
@@ -92,6 +102,8 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs |= {"position-not-reached", "limit-exceeded"}
     if method == "post" and path in _hot_paths():
         slugs.add("not-found")  # the projection that is to be waited for
+    if method not in ("get", "head"):
+        slugs.add("unsupported-media-type")  # CloudEvents go to streams only
     if path == "/health/live":
         slugs = {"malformed-request"}
     by_status: dict[int, list[str]] = {}
@@ -298,6 +310,7 @@ def _hot_paths() -> dict[str, Any]:
         "/streams/{stream_name}": {
             "post": {
                 "summary": "Append to a stream",
+                "description": _CLOUDEVENTS,
                 "operationId": "append",
                 "parameters": [_STREAM_NAME, *_APPEND_HEADERS, _KEY, _WAIT],
                 "requestBody": {

@@ -55,6 +55,12 @@ class Request:
         return query_string
 
     @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers as they came, one pair for each: those that come twice do so here."""
+        raw: list[tuple[bytes, bytes]] = self._scope["headers"]
+        return raw
+
+    @property
     def raw_path(self) -> str:
         """The path as it came, still percent-encoded."""
         return str(self._scope["raw_path"].decode("latin-1"))

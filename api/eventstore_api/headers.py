@@ -14,6 +14,13 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 CLOUDEVENT: Final = "application/cloudevents+json"
 CLOUDEVENTS: Final = "application/cloudevents-batch+json"
+BINARY: Final = "the ce- headers of a CloudEvent"
+"""What stands for the content type of a CloudEvent in binary mode, whose own says what data is."""
+_OF_CLOUDEVENTS: Final = frozenset(
+    b"ce-" + name
+    for name in b"specversion id source type subject time dataschema"
+    b" cloudeventsversion eventid eventtype".split()  # of 0.1
+)
 LONGEST_WAIT: Final = 60
 """Seconds that `Prefer: wait` can ask for; more is taken for this."""
 
@@ -42,6 +49,28 @@ class Headers:
         """Give a header's value, or None."""
         value = self._values.get(name)
         return None if value is None else value.decode("latin-1").strip()
+
+    def any_of(self, names: frozenset[bytes]) -> bool:
+        """Whether one of these headers is there."""
+        return not names.isdisjoint(self._values)
+
+
+def is_binary_cloudevent(headers: Headers) -> bool:
+    """Whether a request is, or means to be, a CloudEvent in binary mode.
+
+    In structured mode the body is the event, and headers may say once more what it says.
+    """
+    if not headers.any_of(_OF_CLOUDEVENTS):
+        return False
+    return not (headers.get(b"content-type") or "").lower().startswith("application/cloudevents")
+
+
+def refuse_cloudevent(headers: Headers) -> None:
+    """Raise 415 if a request has headers of a CloudEvent, where they would be ignored."""
+    if headers.any_of(_OF_CLOUDEVENTS):
+        raise HttpError(
+            "unsupported-media-type", "a CloudEvent (ce- headers) goes to POST /streams/{stream}"
+        )
 
 
 def expected_revision(headers: Headers) -> ExpectedRevision:

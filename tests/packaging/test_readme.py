@@ -34,7 +34,7 @@ def data_dir() -> Iterator[Path]:
 def test_every_code_block_of_the_readme_runs_in_order(data_dir: Path) -> None:
     root = quickstart.run_readme(Path(sys.executable).parent, data_dir)
 
-    assert root["head"] == 6
+    assert root["head"] == 7
 
 
 def test_stores_and_clients_have_the_methods_that_the_readme_says() -> None:

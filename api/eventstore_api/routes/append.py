@@ -13,16 +13,19 @@ from eventstore.applied import with_applied
 from eventstore.core.append import AppendRequest, EncodedAppend
 from eventstore.core.revisions import revision_code
 from eventstore.core.streams import check_stream_name
-from eventstore_api.cloudevents import decode_cloudevents
+from eventstore_api.cloudevent_headers import decode_binary, decode_structured
 from eventstore_api.dispatch import Reply, Request, body_limit
 from eventstore_api.headers import (
+    BINARY,
     CLOUDEVENT,
     CLOUDEVENTS,
     JSON,
     Waiting,
     expected_revision,
     idempotency_key,
+    is_binary_cloudevent,
     media_type,
+    refuse_cloudevent,
     waiting,
 )
 from eventstore_api.parameters import Parameters, encode
@@ -53,17 +56,21 @@ class AppendRoutes:
         wanted = waiting(headers)
         expected = revision_code(expected_revision(headers))
         key = idempotency_key(headers)
-        kind = media_type(headers)
-        if kind not in (JSON, CLOUDEVENT, CLOUDEVENTS):
+        kind = BINARY if is_binary_cloudevent(headers) else media_type(headers)
+        if kind not in (JSON, CLOUDEVENT, CLOUDEVENTS, BINARY):
             raise HttpError(
                 "unsupported-media-type",
-                f"an append is {JSON}, {CLOUDEVENT} or {CLOUDEVENTS}: {kind[:60]}",
+                f"an append is {JSON}, {CLOUDEVENT} or {CLOUDEVENTS}, or has {BINARY}: {kind[:60]}",
             )
         body = await request.body(body_limit(store.limits))
         if kind == JSON:
             events = decode_events(body, store.limits)
+        elif kind == BINARY:
+            events = (decode_binary(request.raw_headers, body, store.limits),)
         else:
-            events = decode_cloudevents(body, store.limits, batch=kind == CLOUDEVENTS)
+            events = decode_structured(
+                request.raw_headers, body, store.limits, batch=kind == CLOUDEVENTS
+            )
         made = store.request([EncodedAppend(request.name, expected, events)], idempotency_key=key)
         (appended,), wait, waited = await _stored(store, made, wanted)
         answer = {
@@ -89,6 +96,7 @@ class AppendRoutes:
                     "each append of /appends has its own expected_revision; If-Match and "
                     "If-None-Match are for one stream",
                 )
+        refuse_cloudevent(headers)
         key = idempotency_key(headers)
         if (kind := media_type(headers)) != JSON:
             raise HttpError("unsupported-media-type", f"appends are {JSON}: {kind[:60]}")
