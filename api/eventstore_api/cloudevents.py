@@ -34,6 +34,7 @@ from eventstore_api.cloudevent_attributes import (
     tag_list,
     tags_of,
 )
+from eventstore_api.json_members import members_of
 from eventstore_api.problems import HttpError
 from eventstore_api.wire import raw_text
 
@@ -43,8 +44,7 @@ _BASE64: Final = "data_base64"
 """Marks there, whose names no attribute can have: the data are bytes, in base64 ..."""
 _NO_DATA: Final = "no_data"
 """... or there were none, which is not the same as null."""
-_raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_raws: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _NULL: Final = msgspec.Raw(b"null")
 
 
@@ -71,28 +71,26 @@ def decode_cloudevents(
     `headers` are attributes that ce- headers repeat: one that says something else is refused.
     """
     path = "$"
+    events = []
     try:
-        found = _raws.decode(body) if batch else [_raw.decode(body)]
+        raws = _raws.decode(body) if batch else [body]
+        if len(raws) > limits.append_events:  # before any of them is looked at
+            raise LimitExceeded(f"an append has at most {limits.append_events} events: {len(raws)}")
+        for n, raw in enumerate(raws):
+            path = f"$[{n}]" if batch else "$"
+            events.append(_decoded(members_of(raw, path), f"{path}.", limits, headers or {}))
     except msgspec.ValidationError as fault:
         raise InvalidInput(str(fault), path=path) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise HttpError("malformed-request", f"the body is not JSON: {fault}") from None
     except RecursionError:
         raise InvalidInput("nested too deep", path=path) from None
-    if len(found) > limits.append_events:  # before any of them is looked at
-        raise LimitExceeded(f"an append has at most {limits.append_events} events: {len(found)}")
-    return tuple(
-        [
-            _decoded(members, f"{path}[{n}]" if batch else path, limits, headers)
-            for n, members in enumerate(found)
-        ]
-    )
+    return tuple(events)
 
 
 def _decoded(
-    raw: dict[str, msgspec.Raw], path: str, limits: Limits, headers: Attributes | None
+    raw: dict[str, msgspec.Raw], place: str, limits: Limits, headers: Attributes
 ) -> EncodedEvent:
-    place = f"{path}."
     data = _data(raw, place)
     attributes = check_attributes(
         {
@@ -102,7 +100,7 @@ def _decoded(
         },
         place,
     )
-    for name, value in (headers or {}).items():
+    for name, value in headers.items():
         if value != _canonical(attributes.get(name)):
             raise HttpError("malformed-request", f"header ce-{name[:60]} is not what the body says")
     return encoded_cloudevent(attributes, data, place, limits)

@@ -384,6 +384,41 @@ async def test_a_fault_is_named_by_its_path_and_nothing_is_stored(
     assert await head(shared_http) == before
 
 
+@pytest.mark.parametrize(
+    ("members", "name"),
+    [
+        ('"id": "2", ', "id"),
+        ('"id": "1", ', "id"),
+        ('"\\u0069d" :1 ,', "id"),
+        ('"data":{"a":1},"data" : {"a":1},', "data"),
+        ('"data":12,"data":1,', "data"),
+        ('"data":1,"data":12,', "data"),
+        ('"data":[],"data":null,', "data"),
+        ('"ext": "a","ext": "a, b",', "ext"),
+    ],
+)
+async def test_a_member_that_comes_twice_is_refused(
+    shared_http: httpx.AsyncClient, members: str, name: str
+) -> None:
+    before = await head(shared_http)
+    one = json.dumps(LEAST).replace("{", "{" + members, 1)
+    for body, content_type, path in (
+        (one, CLOUDEVENT, f"$.{name}"),
+        (f"[{json.dumps(LEAST)},\n{one} ]", CLOUDEVENTS, f"$[1].{name}"),
+    ):
+        headers = {"content-type": content_type}
+        answer = await shared_http.post("/streams/bad", content=body, headers=headers)
+        assert problem(answer, 422, "invalid-request", "twice")["path"] == path
+    assert await head(shared_http) == before
+
+
+async def test_members_of_the_data_are_jsonb_s_own_affair(http: httpx.AsyncClient) -> None:
+    body = json.dumps(LEAST)[:-1] + ', "data" : {"a":1,"a":{"id":2}}\n}'
+    answer = await http.post("/streams/s", content=body, headers={"content-type": CLOUDEVENT})
+    event = await received(http, answer.headers["location"], CLOUDEVENT)
+    assert event["data"] == {"a": {"id": 2}}
+
+
 @pytest.mark.parametrize("change", [{"data": "\ud800"}, {"subject": "\udfff"}, {"\ud800": 1}])
 async def test_a_lone_surrogate_is_no_json(
     shared_http: httpx.AsyncClient, change: dict[str, Any]

@@ -106,10 +106,14 @@ def without_own(found: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
 
 def test_any_batch_comes_back_as_it_went_in(client: httpx.Client) -> None:
     @SOME
-    @given(st.lists(cloudevents(), min_size=1, max_size=4))
-    def comes_back(batch: list[dict[str, Any]]) -> None:
+    @given(
+        st.lists(cloudevents(), min_size=1, max_size=4),
+        st.booleans(),
+        st.sampled_from([None, 1, "\t"]),
+    )
+    def comes_back(batch: list[dict[str, Any]], ascii_only: bool, indent: int | str | None) -> None:
         path = f"/streams/batch-{next(numbers)}"
-        content = json.dumps(batch, ensure_ascii=False).encode()
+        content = json.dumps(batch, ensure_ascii=ascii_only, indent=indent).encode()
         for status in (201, 200):
             answer = client.post(path, content=content, headers={"content-type": CLOUDEVENTS})
             assert answer.status_code == status, answer.text
