@@ -13,7 +13,14 @@ from eventstore.appender import LANES, Appender
 from eventstore.applied import with_applied
 from eventstore.catalog import ProjectionCatalog
 from eventstore.consumers import BATCH, ConsumerCatalog
-from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
+from eventstore.core.append import (
+    Append,
+    Appended,
+    AppendRequest,
+    EncodedAppend,
+    next_ids,
+    refuse_longer,
+)
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.catalog import Question
 from eventstore.core.decider import Decider
@@ -162,7 +169,10 @@ class EventStore(LogReader):
         """Append a request that is checked already: what the service does with a body."""
         if self._appender is None:
             raise EventStoreError("the store is not open: use 'async with EventStore(...)'")
-        return await self._appender.append(request)
+        appended = await self._appender.append(request)
+        if appended[0].replayed and (longer := next_ids(request)):
+            refuse_longer(await self._fetch("stored_id", longer))
+        return appended
 
     async def _append(
         self,
@@ -181,11 +191,15 @@ class EventStore(LogReader):
             return await self.append_request(request)
         try:
             rows = await connection.fetch(self._statements["append"], *columns([request]))
+            [outcome] = outcomes([request], map(tuple, rows))
+            if isinstance(outcome, EventStoreError):
+                raise outcome
+            if outcome[0].replayed and (longer := next_ids(request)):
+                refuse_longer(await connection.fetch(self._statements["stored_id"], longer))
+        except EventStoreError:
+            raise
         except Exception as error:
             raise translate(error) from error
-        [outcome] = outcomes([request], rows)
-        if isinstance(outcome, EventStoreError):
-            raise outcome
         return outcome
 
     async def handle(

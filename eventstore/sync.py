@@ -15,7 +15,7 @@ import psycopg
 from eventstore.applied import sync_with_applied
 from eventstore.catalog import SyncProjectionCatalog
 from eventstore.consumers import BATCH, SyncConsumerCatalog
-from eventstore.core.append import Append, Appended, AppendRequest
+from eventstore.core.append import Append, Appended, AppendRequest, next_ids, refuse_longer
 from eventstore.core.batching import columns, outcomes
 from eventstore.core.catalog import Question
 from eventstore.core.decider import Decider
@@ -174,6 +174,11 @@ class SyncEventStore:
         [outcome] = outcomes([request], rows)
         if isinstance(outcome, EventStoreError):
             raise outcome
+        if outcome[0].replayed and (longer := next_ids(request)):
+            if connection is None:
+                refuse_longer(self._fetch("stored_id", longer))
+            else:
+                refuse_longer(_run(connection, self._statements["stored_id"], (longer,)))
         if connection is None and not outcome[-1].replayed:
             self._notify(outcome[-1].position)
         return outcome

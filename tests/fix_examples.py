@@ -59,7 +59,10 @@ queries = st.lists(items, min_size=1, max_size=3).map(lambda some: EventQuery(an
 """Queries that mean some of what `events` are appended to STREAMS, often few or none of them."""
 
 events = st.builds(
-    EventData, event_type=st.sampled_from(TYPES), data=st.just({}), tags=_some(TAGS, 3)
+    EventData,
+    event_type=st.sampled_from(TYPES),
+    data=st.sampled_from([{}, {}, {"n": 1}]),
+    tags=_some(TAGS, 3),
 )
 
 expectations: st.SearchStrategy[ExpectedRevision] = st.sampled_from(

@@ -90,7 +90,12 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
     if "{" in path and method != "post":
         slugs.add("not-found")
     if method == "post":
-        slugs |= {"revision-conflict", "duplicate-event-id", "limit-exceeded"}
+        slugs |= {
+            "revision-conflict",
+            "duplicate-event-id",
+            "idempotency-conflict",
+            "limit-exceeded",
+        }
         slugs.add("unsupported-media-type")
     if path.startswith("/projections"):
         slugs = _of_projections(path, method, operation)

@@ -17,6 +17,7 @@ from eventstore import (
     DuplicateEventId,
     EventStoreError,
     HistoryRewound,
+    IdempotencyConflict,
     InvalidInput,
     LimitExceeded,
     NotFound,
@@ -60,6 +61,7 @@ class Kind:
 _BY_ERROR: Final[tuple[tuple[type[EventStoreError], Kind], ...]] = (
     (RevisionConflict, Kind(412, "revision-conflict", "The stream is at another revision")),
     (ConditionFailed, Kind(412, "condition-failed", "The append condition is not met")),
+    (IdempotencyConflict, Kind(409, "idempotency-conflict", "Other content came with that key")),
     (DuplicateEventId, Kind(409, "duplicate-event-id", "An event id is used already")),
     (HistoryRewound, Kind(409, "history-rewound", "The log does not have that position")),
     (DefinitionChanged, Kind(409, "definition-changed", "The projection has another definition")),

@@ -15,6 +15,7 @@ from eventstore.core.errors import (
     DuplicateEventId,
     EventStoreError,
     HistoryRewound,
+    IdempotencyConflict,
     InvalidInput,
     LimitExceeded,
     NotFound,
@@ -66,6 +67,9 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
     ),
     "condition-failed": lambda _, facts: ConditionFailed(facts["position"]),
     "duplicate-event-id": lambda _, facts: DuplicateEventId(
+        facts["event_id"], facts["stream"], facts["position"]
+    ),
+    "idempotency-conflict": lambda _, facts: IdempotencyConflict(
         facts["event_id"], facts["stream"], facts["position"]
     ),
     "history-rewound": lambda _, facts: HistoryRewound(

@@ -5,6 +5,7 @@ Data and metadata go through as text in both directions, so that numbers keep ev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
@@ -25,6 +26,8 @@ from eventstore.core.streams import path_segment
 from eventstore.core.times import time_text
 
 NDJSON: Final = "application/x-ndjson"
+_PLAIN_KEY: Final = re.compile(r"[ !#-\[\]-~]+").fullmatch
+"""A key that every HTTP library sends as it is. For others the ids that they stand for are sent."""
 CUT_SHORT: Final = "the service's answer is cut short: read on after the last event"
 
 
@@ -157,10 +160,12 @@ def encode_event(event: RecordedEvent) -> str:
 def encode_append(request: AppendRequest) -> tuple[str, Mapping[str, str], bytes]:
     """Give the path, headers and body of an append: one stream's own resource where that will do.
 
-    Every event carries its id, so that sending it again is the same append.
+    It carries its key, or every event its id, so that sending it again is the same append.
     """
     headers = {"content-type": "application/json"}
-    ids = iter(request.event_ids)
+    ids: Iterator[str] | None = iter(request.event_ids)
+    if (key := request.idempotency_key) is not None and _PLAIN_KEY(key):
+        headers["idempotency-key"], ids = f'"{key}"', None
     if len(request.appends) == 1 and request.condition is None:
         [append] = request.appends
         headers |= _expectation(append.expected)
@@ -240,15 +245,21 @@ def _json_expectation(code: int) -> str:
     return str(name) if isinstance(name, int) else f'"{name}"'
 
 
-def _events(events: tuple[EncodedEvent, ...], ids: Iterator[str]) -> str:
+def _events(events: tuple[EncodedEvent, ...], ids: Iterator[str] | None) -> str:
+    if ids is None:
+        return f"[{','.join([_event(event, '') for event in events])}]"
     pairs = zip(events, islice(ids, len(events)), strict=True)
-    return f"[{','.join([_event(event, event_id) for event, event_id in pairs])}]"
+    return f"[{','.join([_event(event, _id_member(i)) for event, i in pairs])}]"
 
 
-def _event(event: EncodedEvent, event_id: str) -> str:
+def _id_member(event_id: str) -> str:
+    return f'"id":"{event_id}",'
+
+
+def _event(event: EncodedEvent, id_member: str) -> str:
     tags = f',"tags":[{",".join(map(encode_basestring, event.tags))}]' if event.tags else ""
     return (
-        f'{{"type":{encode_basestring(event.event_type)},"id":"{event_id}",'
+        f'{{"type":{encode_basestring(event.event_type)},{id_member}'
         f'"data":{event.data},"metadata":{event.metadata}{tags}}}'
     )
 

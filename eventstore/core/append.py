@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from itertools import count
+from typing import Any, Final, NamedTuple
 
-from eventstore.core.errors import EventStoreError, InvalidInput, LimitExceeded
+from eventstore.core.errors import (
+    EventStoreError,
+    IdempotencyConflict,
+    InvalidInput,
+    LimitExceeded,
+)
 from eventstore.core.events import EncodedEvent, EventData, encode_event
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.query import AppendCondition
@@ -57,7 +64,8 @@ class AppendRequest(NamedTuple):
     """What one caller asks for: stored as a whole or not at all.
 
     `event_ids` are the ids of all events, in order; `ids_known` says that they are the caller's,
-    so that they may be stored already. `size` is characters of JSON text.
+    or derived from its `idempotency_key`, so that they may be stored already. `size` is characters
+    of JSON text.
     """
 
     appends: tuple[EncodedAppend, ...]
@@ -65,6 +73,7 @@ class AppendRequest(NamedTuple):
     ids_known: bool
     size: int
     condition: AppendCondition | None = None
+    idempotency_key: str | None = None
 
 
 def encode_append(
@@ -105,7 +114,8 @@ def make_request(
     """Put checked appends together as one request, and give every event its id.
 
     The ids are the caller's, or derived from `idempotency_key` (UUIDv5 over stream, key and the
-    event's index in the request), or taken from `new_ids`, which must have one for each event.
+    event's index in that stream, so that the order of streams does not matter), or taken from
+    `new_ids`, which must have one for each event.
     Raises InvalidInput if the whole does not fit together, LimitExceeded if it is too large.
     """
     appends = tuple(appends)
@@ -130,19 +140,44 @@ def make_request(
         ids = new_ids
     else:
         raise ValueError("ids are needed: given, derived or new")
-    return AppendRequest(appends, ids, bool(given) or idempotency_key is not None, size, condition)
+    ids_known = bool(given) or idempotency_key is not None
+    return AppendRequest(appends, ids, ids_known, size, condition, idempotency_key)
 
 
 def derived_ids(appends: Sequence[EncodedAppend], idempotency_key: str) -> list[str]:
     """Give the ids that an idempotency key stands for, one for each event, in order."""
     if not 1 <= len(idempotency_key) <= MAX_KEY_LENGTH:
         raise InvalidInput(f"an idempotency key is 1 to {MAX_KEY_LENGTH} characters")
-    streams = [append.stream_name for append in appends for _ in append.events]
-    return [derived_id(stream, idempotency_key, index) for index, stream in enumerate(streams)]
+    indexes: defaultdict[str, count[int]] = defaultdict(count)
+    return [
+        derived_id(append.stream_name, idempotency_key, next(indexes[append.stream_name]))
+        for append in appends
+        for _ in append.events
+    ]
+
+
+def next_ids(request: AppendRequest) -> list[str]:
+    """Give the ids that one more event of each stream would have by the request's key.
+
+    One that is stored says that more events were sent with the key before.
+    """
+    key = request.idempotency_key
+    if key is None:
+        return []
+    sizes: Counter[str] = Counter()
+    for append in request.appends:
+        sizes[append.stream_name] += len(append.events)
+    return [derived_id(stream, key, size) for stream, size in sizes.items()]
+
+
+def refuse_longer(stored: Iterable[Iterable[Any]]) -> None:
+    """Raise IdempotencyConflict if one of `next_ids` is stored: a row of id, stream, position."""
+    for event_id, stream_name, position in stored:
+        raise IdempotencyConflict(event_id, stream_name, position)
 
 
 def derived_id(stream_name: str, key: str, index: int) -> str:
-    """Give the id that a key stands for in a stream: UUIDv5 over both and the event's index."""
+    """Give the id that a key stands for in a stream: UUIDv5 over them and the event's index."""
     return str(uuid.uuid5(_KEY_NAMESPACE, f"{stream_name}\n{key}\n{index}"))
 
 

@@ -142,6 +142,7 @@ _SQLSTATES: Final[Mapping[str, str]] = {
     "revision_conflict": "ST001",
     "duplicate_event_id": "ST002",
     "condition_failed": "ST003",
+    "idempotency_conflict": "ST006",
 }
 
 
@@ -180,5 +181,9 @@ def _outcome(request: AppendRequest, rows: Sequence[Sequence[Any]]) -> Outcome:
                 )
             )
         elif refusal is None and outcome != "not_appended":
-            refusal = refusal_from(_SQLSTATES[outcome], json.loads(facts))
+            # A key stands for all that was sent with it: more events are other content.
+            by_key = outcome == "duplicate_event_id" and request.idempotency_key is not None
+            refusal = refusal_from(
+                _SQLSTATES["idempotency_conflict" if by_key else outcome], json.loads(facts)
+            )
     return tuple(done) if refusal is None else refusal

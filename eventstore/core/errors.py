@@ -86,6 +86,23 @@ class DuplicateEventId(AppendRefused):
         return {"event_id": self.event_id, "stream": self.stream_name, "position": self.position}
 
 
+class IdempotencyConflict(DuplicateEventId):
+    """The same event ids or the same idempotency key came before, with something else.
+
+    Something else is another stream, type, data or tag, or events in another number or order;
+    metadata does not count. What came before is stored, this is not: give it ids or a key of its
+    own. The facts are those of an event that is stored under one of the ids.
+    """
+
+    def __init__(self, event_id: str, stream_name: str, position: int) -> None:
+        super().__init__(event_id, stream_name, position)
+        self.args = (
+            "the same event ids or idempotency key were used for another append: event "
+            f"{event_id} is at position {position}, in stream {stream_name!r}, and not as it is "
+            "sent now; what was sent now is not stored",
+        )
+
+
 class CommandRefused(EventStoreError):
     """A decider refuses a command in the present state of its stream; nothing was stored.
 
@@ -384,6 +401,7 @@ REFUSAL_BY_SQLSTATE: Mapping[str, type[EventStoreError]] = {
     "ST002": DuplicateEventId,
     "ST003": ConditionFailed,
     "ST004": InvalidInput,
+    "ST006": IdempotencyConflict,
 }
 """Our own SQLSTATEs (class ST). Migration files raise them; this table is their only reader."""
 
@@ -398,8 +416,8 @@ def refusal_from(sqlstate: str, facts: Mapping[str, Any]) -> EventStoreError:
         return RevisionConflict(
             facts["stream"], expectation_name(facts["expected"]), facts["current_revision"]
         )
-    if cls is DuplicateEventId:
-        return DuplicateEventId(facts["event_id"], facts["stream"], facts["position"])
+    if issubclass(cls, DuplicateEventId):
+        return cls(facts["event_id"], facts["stream"], facts["position"])
     if cls is ConditionFailed:
         return ConditionFailed(facts["position"])
     return InvalidInput(facts["problem"])

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from eventstore.core.errors import InvalidInput, LimitExceeded
-from eventstore.core.jsontext import encode_json
+from eventstore.core.jsontext import MOST_EXPANSION, encode_json, json_size, may_expand
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.streams import category, check_text
 
@@ -128,6 +128,22 @@ def check_name(text: str, what: str, *, path: str, member: str) -> str:
         raise InvalidInput(fault.problem, path=f"{path}.{member}") from None
 
 
+def _check_size(data: str, metadata: str, most: int, path: str) -> None:
+    """Raise LimitExceeded if an event is stored as more bytes than are allowed.
+
+    What counts is what readers are given, not how a client wrote it: one that escapes everything
+    beyond ASCII may send six bytes for three, one that writes 1e308 five for 309.
+    """
+    texts = (data, metadata)
+    if not any(map(may_expand, texts)) and sum(len(text.encode()) for text in texts) <= most:
+        return
+    size = sum(map(json_size, texts))
+    if size > most:
+        raise LimitExceeded(
+            f"an event's data and metadata are at most {most} bytes: {size}", path=path
+        )
+
+
 def encode_event(
     event: EventData, *, path: str = "$", limits: Limits = DEFAULT_LIMITS
 ) -> EncodedEvent:
@@ -163,11 +179,8 @@ def encoded_event(
 ) -> EncodedEvent:
     """Put an event together whose data and metadata are checked JSON text already."""
     size = len(data) + len(metadata)
-    if size > limits.event_bytes:
-        raise LimitExceeded(
-            f"an event's data and metadata are at most {limits.event_bytes} bytes: {size}",
-            path=path,
-        )
+    if size * MOST_EXPANSION > limits.event_bytes:
+        _check_size(data, metadata, limits.event_bytes, path)
     return EncodedEvent(
         check_name(event_type, "an event type", path=path, member="type"),
         data,

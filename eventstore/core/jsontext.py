@@ -19,7 +19,10 @@ MIN_EXPONENT: Final = -324
 MAX_EXPONENT: Final = 308
 """Decimal exponents, those of a double: jsonb writes 1e100000 out as 100,001 digits."""
 MAX_DIGITS: Final = 1000
-"""Longest number: Python refuses to read integers of over 4,300 digits, many parsers earlier."""
+"""Longest number as jsonb writes it out, 1e3 as 1000: Python refuses to read integers of over
+4,300 digits, many parsers earlier."""
+MOST_EXPANSION: Final = 64
+"""A text is stored as at most so many times its characters: 1e308 is written out as 309 digits."""
 
 # Cheap tests that are true whenever a fault is there, and seldom else.
 _SUSPICIOUS_NUMBER: Final = re.compile(
@@ -28,6 +31,10 @@ _SUSPICIOUS_NUMBER: Final = re.compile(
 _TOKEN: Final = re.compile(
     r'(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?[0-9][-+.eE0-9]*)|(?P<open>[\[{])|(?P<close>[\]}])'
 )
+_PIECE: Final = re.compile(
+    r'(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?[0-9][-+.eE0-9]*)|(?P<other>[^\s"0-9-]+)'
+)
+_EXPONENT: Final = re.compile(r"[0-9][eE][+-]?[0-9]").search
 _NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000").search
 _ESCAPE: Final = re.compile(r"\\(?:u([dD][89abABcdefCDEF][0-9a-fA-F]{2})|.)")
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -54,7 +61,8 @@ def check_json_text(text: str, *, path: str = "") -> None:
     """Raise InvalidInput if syntactically valid JSON text holds what the store cannot keep.
 
     Faults: `\\u0000`, lone surrogates, nesting beyond 512 levels, numbers of over 1,000 characters
-    or with an exponent that no double has. Linear in the text; a few microseconds for small ones.
+    when written out, or with an exponent that no double has. Linear in the text; a few
+    microseconds for small ones.
     """
     _check_strings_and_depth(text, path)
     if _SUSPICIOUS_NUMBER(text):
@@ -114,11 +122,47 @@ def _check_numbers(text: str, path: str) -> None:
     for kind, token in _tokens(text):
         if kind != "number":
             continue
-        if len(token) > MAX_DIGITS:
-            raise InvalidInput(f"a number has more than {MAX_DIGITS} characters", path=path)
         exponent = token.lower().partition("e")[2]
-        if exponent and not MIN_EXPONENT <= int(exponent) <= MAX_EXPONENT:
+        # Python refuses to read very long ones.
+        is_long = len(exponent.lstrip("+-0")) > 3
+        if exponent and (is_long or not MIN_EXPONENT <= int(exponent) <= MAX_EXPONENT):
             raise InvalidInput(
                 f"a number's exponent is not within {MIN_EXPONENT} to {MAX_EXPONENT}: {token[:40]}",
                 path=path,
             )
+        if _written_out(token) > MAX_DIGITS:
+            raise InvalidInput(f"a number has more than {MAX_DIGITS} characters", path=path)
+
+
+def _written_out(number: str) -> int:
+    """Give the characters of a JSON number as PostgreSQL's numeric writes it: no exponent."""
+    mantissa, _, exponent = number.lower().partition("e")
+    whole, _, fraction = mantissa.removeprefix("-").partition(".")
+    shift = int(exponent or 0)
+    digits = (whole + fraction).lstrip("0")
+    before = max(len(digits) - len(fraction) + shift, 1) if digits else 1
+    after = max(len(fraction) - shift, 0)
+    is_negative = bool(digits) and mantissa.startswith("-")
+    return is_negative + before + (after and 1 + after)
+
+
+def json_size(text: str) -> int:
+    """Give the bytes of JSON text as it is stored: compact UTF-8, with numbers written out.
+
+    Of a member that comes twice both count.
+    """
+    size = 0
+    for match in _PIECE.finditer(text):
+        kind, piece = match.lastgroup, match[0]
+        if kind == "number":
+            size += _written_out(piece)
+        elif kind == "string" and "\\" in piece:
+            size += len(_encode(json.loads(piece)).encode())
+        else:
+            size += len(piece.encode())
+    return size
+
+
+def may_expand(text: str) -> bool:
+    """Tell whether it may be stored as more bytes than it has itself."""
+    return _EXPONENT(text) is not None

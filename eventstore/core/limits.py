@@ -11,7 +11,8 @@ class Limits:
     """Sizes are bytes of UTF-8 JSON text; counts are events."""
 
     event_bytes: int = 1 << 20
-    """Data and metadata of one event together. Default 1 MiB."""
+    """Data and metadata of one event together, as compact JSON with numbers written out. Default,
+    and the most that the database takes: 1 MiB."""
     append_bytes: int = 16 << 20
     """One append request (an HTTP body, or all events of one call). Default 16 MiB."""
     append_events: int = 10_000

@@ -70,6 +70,11 @@ DECLARE
     _facts   text;
     _tags    text[] := ARRAY(SELECT DISTINCT t.tag COLLATE "C" FROM unnest(append.tags) AS t(tag) ORDER BY 1);
 BEGIN
+    IF num_nulls(append.stream_name, append.event_type, append.data, append.metadata, append.tags) > 0 THEN
+        RAISE EXCEPTION 'stream_name, event_type, data, metadata and tags must not be NULL (null of JSON is ''null''::jsonb)'
+            USING ERRCODE = 'ST004',
+                  DETAIL = '{"problem": "stream_name, event_type, data, metadata and tags must not be NULL"}';
+    END IF;
     SELECT * INTO STRICT _result
       FROM eventstore.append_v1(
             ARRAY[1], ARRAY[append.stream_name], ARRAY[coalesce(append.expected_revision, -2)], ARRAY[1],
@@ -90,8 +95,9 @@ BEGIN
             USING ERRCODE = 'ST001', DETAIL = _facts,
                   HINT = 'read the stream again and decide anew; leave expected_revision out to append at any revision';
     ELSE
-        RAISE EXCEPTION 'event id % is already used by another append', append.event_id
-            USING ERRCODE = 'ST002', DETAIL = _facts;
+        RAISE EXCEPTION 'event id % is used already, by an event in another stream or with another type, data or tags',
+                append.event_id
+            USING ERRCODE = 'ST006', DETAIL = _facts;
     END CASE;
 END $$;
 
@@ -104,42 +110,138 @@ ALTER FUNCTION eventstore.append(stream_name text, event_type text, data jsonb, 
 COMMENT ON FUNCTION eventstore.append(stream_name text, event_type text, data jsonb, metadata jsonb, expected_revision bigint, event_id uuid, tags text[]) IS 'Append one event: SELECT eventstore.append(''order-1'', ''OrderPlaced'', ''{"total": 12}''). expected_revision: that revision, -1 no stream, -3 stream exists, NULL any. Give event_id to make a retry safe. Notifies followers on the channel eventstore (payload: the position), unless half of the notification queue is in use (SELECT pg_notification_queue_usage()): they look at the log by themselves, too';
 
 --
--- Name: append_refusals_v1(integer[], text[], bigint[], bigint[], boolean[], integer[], uuid[], boolean, integer[], jsonb[], bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+-- Name: append_fault_v1(text[], text[], jsonb[], jsonb[], text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
-CREATE FUNCTION eventstore.append_refusals_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) RETURNS TABLE(append integer, result jsonb)
+CREATE FUNCTION eventstore.append_fault_v1(_append_stream text[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[]) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+DECLARE
+    _fault jsonb;
+BEGIN
+    -- One look at everything that finds nothing, nearly always: names of plain ASCII, short texts. To
+    -- begin a regular expression costs more than to run it on, so that it is given all names at once.
+    IF array_to_string(_append_stream, '') COLLATE "C" !~ '[^!-~]'
+       AND array_to_string(_event_type, '') COLLATE "C" !~ '[^!-~]'
+       AND (SELECT bool_and(octet_length(a.stream) BETWEEN 1 AND 255) FROM unnest(_append_stream) AS a(stream))
+       AND (SELECT bool_and(octet_length(e.type) BETWEEN 1 AND 255
+                            AND octet_length(e.data::text) <= 1000
+                            AND (e.metadata = '{}' OR jsonb_typeof(e.metadata) = 'object'
+                                                      AND octet_length(e.metadata::text) <= 1000))
+              FROM unnest(_event_type, _event_data, _event_metadata) AS e(type, data, metadata))
+       AND (_event_tags IS NULL
+            OR (SELECT bool_and(array_ndims(t.tags) = 1 AND array_lower(t.tags, 1) = 1 AND cardinality(t.tags) <= 64
+                                AND array_position(t.tags, NULL) IS NULL AND '' <> ALL (t.tags)
+                                AND octet_length(array_to_string(t.tags, '')) <= 255
+                                AND array_to_string(t.tags, '') COLLATE "C" !~ '[^!-~]'
+                                AND (cardinality(t.tags) = 1
+                                     OR t.tags = ARRAY(SELECT DISTINCT one.tag COLLATE "C" FROM unnest(t.tags) AS one(tag) ORDER BY 1)))
+                  FROM unnest(_event_tags) AS e(tags)
+                 CROSS JOIN LATERAL (SELECT e.tags::text[]) AS t(tags)
+                 WHERE e.tags IS NOT NULL)
+               IS NOT FALSE)
+    THEN
+        RETURN NULL;
+    END IF;
+    SELECT jsonb_build_object('problem', f.problem, 'path', f.path) INTO _fault
+      FROM (
+        SELECT 1 AS what, a.n, eventstore.name_fault_v1(a.stream, 'a stream name'), format('append %s', a.n)
+          FROM unnest(_append_stream) WITH ORDINALITY AS a(stream, n)
+        UNION ALL
+        SELECT 2, e.n, eventstore.name_fault_v1(e.type, 'an event type'), format('event %s', e.n)
+          FROM unnest(_event_type) WITH ORDINALITY AS e(type, n)
+        UNION ALL
+        SELECT 3, e.n,
+               CASE WHEN jsonb_typeof(e.metadata) <> 'object' THEN 'metadata is an object'
+                    ELSE coalesce(
+                        CASE WHEN length(t.data) > 1000 THEN eventstore.json_fault_v1(e.data, t.data) END,
+                        CASE WHEN length(t.metadata) > 1000 THEN eventstore.json_fault_v1(e.metadata, t.metadata) END,
+                        CASE WHEN octet_length(t.data) + octet_length(t.metadata) > 1048576
+                                  AND eventstore.json_size_v1(t.data) + eventstore.json_size_v1(t.metadata) > 1048576
+                             THEN 'an event''s data and metadata are at most 1048576 bytes: '
+                                  || eventstore.json_size_v1(t.data) + eventstore.json_size_v1(t.metadata) END)
+               END,
+               format('event %s', e.n)
+          FROM unnest(_event_data, _event_metadata) WITH ORDINALITY AS e(data, metadata, n)
+         CROSS JOIN LATERAL (SELECT e.data::text, e.metadata::text OFFSET 0) AS t(data, metadata)
+        UNION ALL
+        SELECT 4, e.n,
+               CASE WHEN array_ndims(t.tags) > 1 OR array_lower(t.tags, 1) <> 1 OR array_position(t.tags, NULL) IS NOT NULL
+                         THEN 'tags are a list of texts'
+                    WHEN cardinality(t.tags) > 64 THEN 'an event has at most 64 tags'
+                    ELSE coalesce(
+                        (SELECT min(eventstore.name_fault_v1(one.tag, 'a tag')) FROM unnest(t.tags) AS one(tag)),
+                        CASE WHEN t.tags <> ARRAY(SELECT DISTINCT one.tag COLLATE "C" FROM unnest(t.tags) AS one(tag) ORDER BY 1)
+                             THEN 'tags are sorted and without repeats' END)
+               END,
+               format('event %s', e.n)
+          FROM unnest(_event_tags) WITH ORDINALITY AS e(tags, n)
+         CROSS JOIN LATERAL (SELECT e.tags::text[]) AS t(tags)
+         WHERE e.tags IS NOT NULL
+      ) AS f(what, n, problem, path)
+     WHERE f.problem IS NOT NULL
+     ORDER BY f.n, f.what
+     LIMIT 1;
+    RETURN _fault;
+END $$;
+
+ALTER FUNCTION eventstore.append_fault_v1(_append_stream text[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION append_fault_v1(_append_stream text[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.append_fault_v1(_append_stream text[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[]) IS 'Part of append_v1: what is wrong with a batch';
+
+--
+-- Name: append_refusals_v2(integer[], text[], bigint[], bigint[], boolean[], integer[], uuid[], text[], jsonb[], text[], boolean, integer[], jsonb[], bigint[], bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.append_refusals_v2(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[], _condition_before bigint[]) RETURNS TABLE(append integer, result jsonb)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
     WITH append AS (
         SELECT a.n::integer AS n, a.request, a.stream, a.expected, a.head, a.met
           FROM unnest(_append_request, _append_stream, _append_expected, _stream_head, _expectation_met)
                WITH ORDINALITY AS a(request, stream, expected, head, met, n)
     ), stored AS (
-        SELECT i.append, i.n, e.event_id, e.stream_name, e.revision, e.position
-          FROM unnest(_event_append, _event_id) WITH ORDINALITY AS i(append, id, n)
+        SELECT i.append, i.n, e.event_id, e.stream_name, e.revision, e.position,
+               e.event_type = i.type AND e.data = i.data AND e.tags = coalesce(i.tags, '{}')::text[] AS same
+          FROM unnest(_event_append, _event_id, _event_type, _event_data, _event_tags)
+               WITH ORDINALITY AS i(append, id, type, data, tags, n)
           JOIN eventstore.events AS e ON e.event_id = i.id
          WHERE _look_up_ids
-    ), owned AS (  -- appends all of whose ids are stored, in this stream and in a row
+    ), owned AS (  -- appends all of whose events are stored, in this stream and in a row
         SELECT s.append, min(s.revision) AS first_revision, max(s.revision) AS revision,
                max(s.position) AS position
           FROM stored AS s JOIN append AS a ON a.n = s.append
          GROUP BY s.append
-        HAVING bool_and(s.stream_name = a.stream)
+        HAVING bool_and(s.stream_name = a.stream AND s.same)
            AND count(*) = (SELECT count(*) FROM unnest(_event_append) AS e(append) WHERE e.append = s.append)
            AND count(DISTINCT s.revision - s.n) = 1
     ), replayed AS (
         SELECT a.request FROM append AS a LEFT JOIN owned AS o ON o.append = a.n
          GROUP BY a.request HAVING count(*) = count(o.append)
+    ), sent AS (
+        SELECT a.request, count(*) AS events
+          FROM unnest(_event_append) AS e(append) JOIN append AS a ON a.n = e.append
+         GROUP BY a.request
     ), duplicate AS (
-        SELECT DISTINCT ON (a.request) a.request, a.n AS append,
-               jsonb_build_object('event_id', s.event_id, 'stream', s.stream_name, 'position', s.position) AS facts
-          FROM stored AS s JOIN append AS a ON a.n = s.append
-         ORDER BY a.request, s.n
+        SELECT DISTINCT ON (d.request) d.request, d.append,
+               CASE WHEN d.is_whole THEN 'idempotency_conflict' ELSE 'duplicate_event_id' END AS outcome,
+               jsonb_build_object('event_id', d.event_id, 'stream', d.stream_name, 'position', d.position) AS facts
+          FROM (SELECT a.request, s.*, count(*) OVER (PARTITION BY a.request) = t.events AS is_whole
+                  FROM stored AS s JOIN append AS a ON a.n = s.append JOIN sent AS t ON t.request = a.request) AS d
+         ORDER BY d.request, d.is_whole AND d.same, d.n  -- the event that differs, if all are stored
     ), unmet AS (
         SELECT c.request, jsonb_build_object('position', m.position) AS facts
-          FROM unnest(_condition_request, _condition_query, _condition_after) AS c(request, query, after)
-         CROSS JOIN LATERAL eventstore.matching_v1(c.query, c.after, 9223372036854775807, 1) AS m
+          FROM unnest(_condition_request, _condition_query, _condition_after, _condition_before)
+               AS c(request, query, after, before)
+         CROSS JOIN LATERAL eventstore.matching_v1(c.query, c.after, c.before, 1) AS m
     ), conflict AS (
         SELECT DISTINCT ON (a.request) a.request, a.n AS append,
                jsonb_build_object('stream', a.stream, 'expected', a.expected,
@@ -153,7 +255,7 @@ CREATE FUNCTION eventstore.append_refusals_v1(_append_request integer[], _append
                 jsonb_build_object('outcome', 'replayed', 'first_revision', o.first_revision,
                                    'revision', o.revision, 'position', o.position)
            WHEN d.request IS NOT NULL THEN
-                CASE WHEN d.append = a.n THEN jsonb_build_object('outcome', 'duplicate_event_id', 'facts', d.facts)
+                CASE WHEN d.append = a.n THEN jsonb_build_object('outcome', d.outcome, 'facts', d.facts)
                      ELSE '{"outcome": "not_appended"}' END
            WHEN u.request IS NOT NULL THEN
                 jsonb_build_object('outcome', 'condition_failed', 'facts', u.facts)
@@ -169,13 +271,13 @@ CREATE FUNCTION eventstore.append_refusals_v1(_append_request integer[], _append
       LEFT JOIN conflict AS c ON c.request = a.request
 $$;
 
-ALTER FUNCTION eventstore.append_refusals_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) OWNER TO eventstore_owner;
+ALTER FUNCTION eventstore.append_refusals_v2(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[], _condition_before bigint[]) OWNER TO eventstore_owner;
 
 --
--- Name: FUNCTION append_refusals_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION append_refusals_v2(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[], _condition_before bigint[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
 --
 
-COMMENT ON FUNCTION eventstore.append_refusals_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) IS 'Part of append_v1: which appends of a batch are retries or refused';
+COMMENT ON FUNCTION eventstore.append_refusals_v2(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[], _condition_before bigint[]) IS 'Part of append_v1: which appends of a batch are not stored, and why';
 
 --
 -- Name: append_v1(integer[], text[], bigint[], integer[], uuid[], text[], jsonb[], jsonb[], text[], boolean, integer[], jsonb[], bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -186,6 +288,7 @@ CREATE FUNCTION eventstore.append_v1(_append_request integer[], _append_stream t
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '5s'
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
     AS $$
 DECLARE
     _head        bigint;
@@ -199,8 +302,41 @@ DECLARE
     _result      jsonb[];    -- if not live: {outcome, first_revision, revision, position, facts}
     _well_formed boolean;
     _fault       text;
+    _refusal     jsonb;
+    _unsure      boolean;    -- some append may not be stored
+    _condition_before bigint[];
     _now         timestamptz;
 BEGIN
+    -- Every writer may call this function. With other bounds a subscript would be another element than
+    -- unnest gives, and with more dimensions there would be more elements than subscripts.
+    IF (array_ndims(_append_request) = 1 AND array_lower(_append_request, 1) = 1 AND array_position(_append_request, NULL) IS NULL
+        AND array_ndims(_append_stream) = 1 AND array_lower(_append_stream, 1) = 1 AND array_position(_append_stream, NULL) IS NULL
+        AND array_ndims(_append_expected) = 1 AND array_lower(_append_expected, 1) = 1 AND array_position(_append_expected, NULL) IS NULL
+        AND array_ndims(_event_append) = 1 AND array_lower(_event_append, 1) = 1 AND array_position(_event_append, NULL) IS NULL
+        AND array_ndims(_event_id) = 1 AND array_lower(_event_id, 1) = 1 AND array_position(_event_id, NULL) IS NULL
+        AND array_ndims(_event_type) = 1 AND array_lower(_event_type, 1) = 1 AND array_position(_event_type, NULL) IS NULL
+        AND array_ndims(_event_data) = 1 AND array_lower(_event_data, 1) = 1 AND array_position(_event_data, NULL) IS NULL
+        AND array_ndims(_event_metadata) = 1 AND array_lower(_event_metadata, 1) = 1 AND array_position(_event_metadata, NULL) IS NULL
+        AND (_event_tags IS NULL OR array_ndims(_event_tags) = 1 AND array_lower(_event_tags, 1) = 1)
+        AND cardinality(_append_request) = cardinality(_append_stream)
+        AND cardinality(_append_expected) = cardinality(_append_stream)
+        AND cardinality(_event_id) = cardinality(_event_append)
+        AND cardinality(_event_type) = cardinality(_event_append)
+        AND cardinality(_event_data) = cardinality(_event_append)
+        AND cardinality(_event_metadata) = cardinality(_event_append)
+        AND (_event_tags IS NULL OR cardinality(_event_tags) = cardinality(_event_append))) IS NOT TRUE
+    THEN
+        _refusal := '{"problem": "the arrays of append_v1 do not fit together: every append has events, which come in the order of the appends"}';
+    ELSIF cardinality(_event_append) > 10000 THEN
+        _refusal := '{"problem": "an append has at most 10000 events"}';
+    ELSE
+        _refusal := eventstore.append_fault_v1(_append_stream, _event_type, _event_data, _event_metadata, _event_tags);
+    END IF;
+    IF _refusal IS NOT NULL THEN
+        RAISE EXCEPTION '%', concat_ws(': ', _refusal ->> 'path', _refusal ->> 'problem')
+            USING ERRCODE = 'ST004', DETAIL = _refusal;
+    END IF;
+
     IF _condition_request IS NOT NULL OR _condition_query IS NOT NULL THEN
         -- A condition that cannot be understood would find nothing, and so hold.
         SELECT CASE WHEN c.request = ANY (_append_request) THEN
@@ -216,52 +352,65 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM FROM eventstore.log FOR UPDATE;
-
-    SELECT (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e),
-           count(DISTINCT a.stream) < count(*),
-           array_agg(h.head ORDER BY a.n),
-           array_agg(CASE a.expected WHEN -2 THEN true WHEN -3 THEN h.head >= 0
-                                     ELSE coalesce(h.head = a.expected, false) END ORDER BY a.n)
-      INTO _head, _repeats, _stream_head, _live
-      FROM unnest(_append_stream, _append_expected) WITH ORDINALITY AS a(stream, expected, n)
-     CROSS JOIN LATERAL (
-        SELECT coalesce((SELECT e.revision FROM eventstore.events AS e
-                          WHERE e.stream_name = a.stream
-                          ORDER BY e.stream_name DESC, e.revision DESC LIMIT 1), -1)) AS h(head);
-
     -- Dense revisions and positions rest on events that come in the order of their appends, without
-    -- holes; that is checked here, because every writer may call this function.
+    -- holes.
     SELECT array_agg(s.first - 1 ORDER BY s.first), array_agg(s.next - s.first ORDER BY s.first),
-           count(*) = cardinality(_append_stream) AND min(s.first) = 1
-           AND bool_and(s.append IS NOT DISTINCT FROM s.number)
+           count(*) = cardinality(_append_stream) AND min(s.first) = 1 AND bool_and(s.append = s.number)
       INTO _start, _size, _well_formed
       FROM (SELECT e.append, e.n AS first, row_number() OVER w AS number,
                    lead(e.n, 1, cardinality(_event_append) + 1::bigint) OVER w AS next
               FROM unnest(_event_append) WITH ORDINALITY AS e(append, n)
              WHERE e.append IS DISTINCT FROM _event_append[e.n - 1]  -- the first event of its append
             WINDOW w AS (ORDER BY e.n)) AS s;
-    IF NOT coalesce(_well_formed, false)
-       OR cardinality(_append_request) <> cardinality(_append_stream)
-       OR cardinality(_append_expected) <> cardinality(_append_stream)
-       OR cardinality(_event_id) <> cardinality(_event_append)
-       OR cardinality(_event_type) <> cardinality(_event_append)
-       OR cardinality(_event_data) <> cardinality(_event_append)
-       OR cardinality(_event_metadata) <> cardinality(_event_append)
-       OR cardinality(_event_tags) <> cardinality(_event_append)
-    THEN
-        RAISE EXCEPTION 'the arrays of append_v1 do not fit together' USING ERRCODE = 'ST004',
-            DETAIL = '{"problem": "every append has events, which come in the order of the appends"}';
+
+    IF _condition_request IS NOT NULL THEN
+        -- All of history without the lock: under it only what has come since is looked at, or again
+        -- the one event that was found.
+        SELECT coalesce(max(e.position), 0) INTO _head FROM eventstore.events AS e;
+        SELECT array_agg(coalesce(m.position - 1, greatest(c.after, _head)) ORDER BY c.n),
+               array_agg(coalesce(m.position + 1, 9223372036854775807) ORDER BY c.n)
+          INTO _condition_after, _condition_before
+          FROM unnest(_condition_query, _condition_after) WITH ORDINALITY AS c(query, after, n)
+          LEFT JOIN LATERAL eventstore.matching_v1(c.query, c.after, _head + 1, 1) AS m ON true;
     END IF;
 
-    IF false = ANY (_live) OR _condition_request IS NOT NULL
-       OR (_look_up_ids AND EXISTS (SELECT FROM eventstore.events AS e WHERE e.event_id = ANY (_event_id)))
-    THEN
+    PERFORM FROM eventstore.log FOR UPDATE;
+
+    SELECT (SELECT coalesce(max(e.position), 0) FROM eventstore.events AS e),
+           count(DISTINCT a.stream) < count(*),
+           array_agg(h.head ORDER BY a.n),
+           array_agg(CASE a.expected WHEN -2 THEN true WHEN -3 THEN h.head >= 0
+                                     ELSE h.head = a.expected END ORDER BY a.n),
+           _well_formed AND bool_and(a.expected >= -3 AND a.request - coalesce(_append_request[a.n - 1], 0)
+                                     BETWEEN CASE a.n WHEN 1 THEN 1 ELSE 0 END AND 1)
+      INTO _head, _repeats, _stream_head, _live, _well_formed
+      FROM unnest(_append_request, _append_stream, _append_expected) WITH ORDINALITY AS a(request, stream, expected, n)
+     CROSS JOIN LATERAL (
+        SELECT coalesce((SELECT e.revision FROM eventstore.events AS e
+                          WHERE e.stream_name = a.stream
+                          ORDER BY e.stream_name DESC, e.revision DESC LIMIT 1), -1)) AS h(head);
+    IF _repeats AND _well_formed THEN
+        SELECT bool_and(a.time = 1 OR a.expected = -2) INTO _well_formed
+          FROM (SELECT u.expected, row_number() OVER (PARTITION BY u.stream ORDER BY u.n) AS time
+                  FROM unnest(_append_stream, _append_expected) WITH ORDINALITY AS u(stream, expected, n)) AS a;
+    END IF;
+    IF NOT _well_formed THEN
+        RAISE EXCEPTION 'the arrays of append_v1 do not fit together' USING ERRCODE = 'ST004',
+            DETAIL = '{"problem": "the arrays of append_v1 do not fit together: every append has events, which come in the '
+                     'order of the appends, as these do in that of the requests, and a stream is named again only with -2"}';
+    END IF;
+
+    _unsure := false = ANY (_live) OR _condition_request IS NOT NULL;
+    IF _look_up_ids AND NOT _unsure THEN
+        _unsure := EXISTS (SELECT FROM eventstore.events AS e WHERE e.event_id = ANY (_event_id));
+    END IF;
+    IF _unsure THEN
         SELECT array_agg(r.result IS NULL ORDER BY r.append), array_agg(r.result ORDER BY r.append)
           INTO _live, _result
-          FROM eventstore.append_refusals_v1(
+          FROM eventstore.append_refusals_v2(
                 _append_request, _append_stream, _append_expected, _stream_head, _live, _event_append,
-                _event_id, _look_up_ids, _condition_request, _condition_query, _condition_after) AS r;
+                _event_id, _event_type, _event_data, _event_tags, _look_up_ids,
+                _condition_request, _condition_query, _condition_after, _condition_before) AS r;
     END IF;
 
     IF _repeats OR false = ANY (_live) THEN
@@ -1735,6 +1884,53 @@ ALTER FUNCTION eventstore.hold_appends_v1() OWNER TO eventstore_owner;
 COMMENT ON FUNCTION eventstore.hold_appends_v1() IS 'For workers and switches: appends wait until the transaction ends';
 
 --
+-- Name: json_fault_v1(jsonb, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.json_fault_v1(_value jsonb, _text text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    SELECT CASE
+           WHEN length(_text) - length(translate(_text, '[{', '')) > 512
+                AND jsonb_path_exists(_value, 'strict $.**{512} ? (@.type() == "array" || @.type() == "object")')
+                THEN 'nested deeper than 512 levels'
+           WHEN _text ~ '[0-9.]{250}'  -- seldom, also within strings: only then is every number looked at
+                AND EXISTS (SELECT FROM jsonb_path_query(_value, 'strict $.** ? (@.type() == "number")') AS n(number)
+                             WHERE length(n.number::text) > 1000)
+                THEN 'a number has more than 1,000 characters'
+           END
+$_$;
+
+ALTER FUNCTION eventstore.json_fault_v1(_value jsonb, _text text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION json_fault_v1(_value jsonb, _text text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.json_fault_v1(_value jsonb, _text text) IS 'Part of append_v1: what is wrong with data or metadata';
+
+--
+-- Name: json_size_v1(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.json_size_v1(_text text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT octet_length(_text) - (length(bare.text) - length(replace(replace(bare.text, ', ', ','), ': ', ':')))
+      FROM (SELECT regexp_replace(_text, '"(?:[^"\\]|\\.)*"', '""', 'g')) AS bare(text)
+$$;
+
+ALTER FUNCTION eventstore.json_size_v1(_text text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION json_size_v1(_text text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.json_size_v1(_text text) IS 'Part of append_v1: bytes of data or metadata as compact JSON';
+
+--
 -- Name: lock_read_tables(text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -1933,6 +2129,34 @@ ALTER FUNCTION eventstore.nack(consumer_group text, delivery text, action text, 
 --
 
 COMMENT ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) IS 'A delivery is not done: SELECT eventstore.nack(''emails'', ''17-1795478549149026'', ''park'', ''no such address'')';
+
+--
+-- Name: name_fault_v1(text, text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.name_fault_v1(_name text, _what text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE
+           WHEN _name = '' THEN _what || ' must not be empty'
+           WHEN octet_length(_name) > 255
+                THEN _what || ' is at most 255 bytes of UTF-8: ' || octet_length(_name)
+           WHEN _name ~ '[\u0001-\u001f\u007f-\u009f]'
+                THEN format('%s has a control character (U+%s)', _what, upper(lpad(to_hex(ascii(
+                        substring(_name from '[\u0001-\u001f\u007f-\u009f]'))), 4, '0')))
+           WHEN _name IS NOT NFC NORMALIZED
+                THEN _what || ' is not in Unicode normal form C (NFC): normalise it first'
+           END
+$$;
+
+ALTER FUNCTION eventstore.name_fault_v1(_name text, _what text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION name_fault_v1(_name text, _what text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.name_fault_v1(_name text, _what text) IS 'Part of append_v1: what is wrong with a stream name, an event type or a tag';
 
 --
 -- Name: partition_of(text, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -2493,6 +2717,7 @@ CREATE FUNCTION eventstore.query_fault_v1(_query jsonb) RETURNS text
            WHEN jsonb_typeof(_query) IS DISTINCT FROM 'object' THEN '$: an object is needed'
            WHEN jsonb_typeof(_query -> 'any_of') IS DISTINCT FROM 'array' OR _query -> 'any_of' = '[]'
                 THEN '$.any_of: a list of at least one item is needed'
+           WHEN jsonb_array_length(_query -> 'any_of') > 64 THEN '$.any_of: at most 64 items'
            WHEN _query - 'any_of' <> '{}' THEN
                 (SELECT format('$: unknown member "%s"; known: any_of', min(k.name))
                    FROM jsonb_object_keys(_query - 'any_of') AS k(name))
@@ -2575,12 +2800,7 @@ CREATE TABLE eventstore.events (
     event_type text NOT NULL COLLATE pg_catalog."C",
     data jsonb NOT NULL,
     metadata jsonb NOT NULL,
-    tags text[] NOT NULL,
-    CONSTRAINT events_event_type_check CHECK ((((octet_length(event_type) >= 1) AND (octet_length(event_type) <= 255)) AND (event_type !~ '[\u0001-\u001f\u007f-\u009f]'::text))),
-    CONSTRAINT events_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
-    CONSTRAINT events_position_check CHECK (("position" > 0)),
-    CONSTRAINT events_revision_check CHECK ((revision >= 0)),
-    CONSTRAINT events_stream_name_check CHECK ((((octet_length(stream_name) >= 1) AND (octet_length(stream_name) <= 255)) AND (stream_name !~ '[\u0001-\u001f\u007f-\u009f]'::text) AND (stream_name IS NFC NORMALIZED)))
+    tags text[] NOT NULL
 );
 
 ALTER TABLE eventstore.events OWNER TO eventstore_owner;
@@ -3616,8 +3836,7 @@ COMMENT ON COLUMN eventstore.consumer_status.created_at IS 'When it was made';
 
 CREATE TABLE eventstore.event_tags (
     tag text NOT NULL COLLATE pg_catalog."C",
-    "position" bigint NOT NULL,
-    CONSTRAINT event_tags_tag_check CHECK (((octet_length(tag) >= 1) AND (octet_length(tag) <= 255)))
+    "position" bigint NOT NULL
 );
 
 ALTER TABLE eventstore.event_tags OWNER TO eventstore_owner;
@@ -4727,10 +4946,16 @@ GRANT ALL ON FUNCTION eventstore.append(stream_name text, event_type text, data 
 GRANT ALL ON FUNCTION eventstore.append(stream_name text, event_type text, data jsonb, metadata jsonb, expected_revision bigint, event_id uuid, tags text[]) TO eventstore_worker;
 
 --
--- Name: FUNCTION append_refusals_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+-- Name: FUNCTION append_fault_v1(_append_stream text[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
-REVOKE ALL ON FUNCTION eventstore.append_refusals_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION eventstore.append_fault_v1(_append_stream text[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[]) FROM PUBLIC;
+
+--
+-- Name: FUNCTION append_refusals_v2(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[], _condition_before bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.append_refusals_v2(_append_request integer[], _append_stream text[], _append_expected bigint[], _stream_head bigint[], _expectation_met boolean[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[], _condition_before bigint[]) FROM PUBLIC;
 
 --
 -- Name: FUNCTION append_v1(_append_request integer[], _append_stream text[], _append_expected bigint[], _event_append integer[], _event_id uuid[], _event_type text[], _event_data jsonb[], _event_metadata jsonb[], _event_tags text[], _look_up_ids boolean, _condition_request integer[], _condition_query jsonb[], _condition_after bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
@@ -4973,6 +5198,18 @@ REVOKE ALL ON FUNCTION eventstore.hold_appends_v1() FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.hold_appends_v1() TO eventstore_worker;
 
 --
+-- Name: FUNCTION json_fault_v1(_value jsonb, _text text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.json_fault_v1(_value jsonb, _text text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION json_size_v1(_text text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.json_size_v1(_text text) FROM PUBLIC;
+
+--
 -- Name: FUNCTION lock_read_tables(_tables text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -5003,6 +5240,12 @@ GRANT ALL ON FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _befor
 REVOKE ALL ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.nack(consumer_group text, delivery text, action text, reason text, delay double precision) TO eventstore_worker;
+
+--
+-- Name: FUNCTION name_fault_v1(_name text, _what text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.name_fault_v1(_name text, _what text) FROM PUBLIC;
 
 --
 -- Name: FUNCTION partition_of(stream_name text, partitions integer); Type: ACL; Schema: eventstore; Owner: eventstore_owner

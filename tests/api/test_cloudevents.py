@@ -108,7 +108,7 @@ async def test_the_same_source_and_id_are_the_same_append(http: httpx.AsyncClien
     assert [a.status_code for a in (first, again, other)] == [201, 200, 201]
     assert again.json() == first.json()
     assert await head(http) == 2
-    problem(await send(http, "order-8", FULL), 409, "duplicate-event-id")
+    problem(await send(http, "order-8", FULL), 409, "idempotency-conflict")
 
 
 async def test_an_id_is_unique_within_its_source_only(

@@ -87,7 +87,9 @@ async def test_an_id_of_another_append_is_refused_and_says_whose_it_is(
     await append(http, "order-1", event)
     answer = await append(http, "order-2", event)
 
-    body = problem(answer, 409, "duplicate-event-id", event["id"], "'order-1', position 1")
+    body = problem(
+        answer, 409, "idempotency-conflict", event["id"], "position 1, in stream 'order-1'"
+    )
     assert (body["event_id"], body["stream"], body["position"]) == (event["id"], "order-1", 1)
     assert await head(http) == 1
 
@@ -103,7 +105,7 @@ async def test_an_append_of_old_and_new_ids_is_refused_as_a_whole(http: httpx.As
 async def test_ids_in_another_order_are_another_append(http: httpx.AsyncClient) -> None:
     events = [{**EVENT, "id": str(uuid.uuid4())} for _ in range(2)]
     await append(http, "order-1", events)
-    problem(await append(http, "order-1", events[::-1]), 409, "duplicate-event-id")
+    problem(await append(http, "order-1", events[::-1]), 409, "idempotency-conflict")
 
 
 async def test_a_conflict_is_told_again_to_a_retry_that_was_never_stored(

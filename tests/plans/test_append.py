@@ -47,8 +47,11 @@ async def test_a_batch_of_many_streams_looks_up_each_head_once(touched: Touched)
 
 
 async def test_a_retry_looks_up_its_ids_only(touched: Touched) -> None:
-    ids = [f"00000000-0000-7000-8000-{n:012}" for n in (24_998, 25_000)]
-    events = [EventData("Common", event_id=i) for i in ids]
+    stored = {
+        "00000000-0000-7000-8000-000000024998": [],
+        "00000000-0000-7000-8000-000000025000": ["hot"],
+    }
+    events = [EventData("Common", event_id=i, tags=tags) for i, tags in stored.items()]
     request = make_request([encode_append("order-long", events)])
     count, rows = await touched(statements()["append"], *columns([request]))
     assert [row["outcome"] for row in rows] == ["replayed"]

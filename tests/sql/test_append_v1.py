@@ -6,13 +6,15 @@ import uuid
 from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventstore import InvalidInput
 from eventstore.postgres.errors import translate
-from tests.fix_database import Pg
+from eventstore.sync import SyncEventStore
+from tests.fix_database import Pg, Psql
 from tests.fix_waiting import dense
 
 APPEND = """
@@ -83,6 +85,107 @@ async def test_arrays_that_do_not_fit_together_are_refused(
             assert isinstance(error, InvalidInput)
             assert "every append has events" in str(error)
             assert await dense(connection) == 0
+
+
+TRICKS = {
+    "names of which a subscript sees others": {"stream": "[0:1]={a,b}"},
+    "appends of which a subscript sees others": {"append": "[0:2]={1,1,2}"},
+    "two dimensions": {"stream": "{{a},{b}}"},
+    "requests that go back": {"request": "{2,1}"},
+    "requests with a hole": {"request": "{1,3}"},
+    "requests from zero": {"request": "{0,1}"},
+    "an expectation that is none": {"expected": "{-4,-2}"},
+    "no expectation": {"expected": "{NULL,-2}"},
+    "a stream that is expected twice": {"stream": "{a,a}", "expected": "{-2,-1}"},
+    "no id": {"id": "{NULL,NULL,NULL}"},
+    "no type": {"type": "{T,NULL,T}"},
+    "no data": {"data": "{1,NULL,3}"},
+    "no metadata": {"metadata": '{"{}",NULL,"{}"}'},
+    "tags of two dimensions": {"tags": '{"{{a,b},{c,d}}",NULL,NULL}'},
+    "tags from zero": {"tags": '{"[0:1]={a,b}",NULL,NULL}'},
+    "tags with a hole": {"tags": '{"{a,NULL}",NULL,NULL}'},
+    "tags that are not sorted": {"tags": '{"{b,a}",NULL,NULL}'},
+    "tags that come twice": {"tags": '{"{a,a}",NULL,NULL}'},
+    "lists of tags of two dimensions": {"tags": '{{"{a}","{b}","{c}"}}'},
+}
+BY_LITERAL = """
+SELECT eventstore.append_v1(%(request)s::int[], %(stream)s::text[], %(expected)s::bigint[],
+    %(append)s::int[], %(id)s::uuid[], %(type)s::text[], %(data)s::text[]::jsonb[],
+    %(metadata)s::text[]::jsonb[], %(tags)s::text[], true)
+"""
+
+
+def test_no_array_forges_a_revision_a_position_or_a_row(
+    sql: Psql, sync_store: SyncEventStore, subtests: pytest.Subtests
+) -> None:
+    good = {
+        "request": "{1,2}",
+        "stream": "{a,b}",
+        "expected": "{-2,-2}",
+        "append": "{1,1,2}",
+        "type": "{T,T,T}",
+        "data": "{1,2,3}",
+        "metadata": '{"{}","{}","{}"}',
+        "tags": None,
+    }
+
+    def append(**changes: str) -> None:
+        ids = f"{{{','.join(str(uuid.uuid4()) for _ in range(3))}}}"
+        sql.execute(BY_LITERAL, {**good, "id": ids, **changes})
+
+    for name, changes in TRICKS.items():
+        with subtests.test(name):
+            with pytest.raises(psycopg.Error) as refused:
+                append(**changes)
+            assert refused.value.sqlstate == "ST004"
+            assert isinstance(translate(refused.value), InvalidInput)
+            assert list(sync_store.read()) == []
+    append(tags='{"{a,b}",NULL,"{}"}')
+    assert [event.tags for event in sync_store.read()] == [["a", "b"], [], []]
+
+
+def test_more_events_than_an_append_may_have_are_refused(sql: Psql) -> None:
+    with pytest.raises(psycopg.Error, match="at most 10000 events") as refused:
+        sql.execute(
+            "SELECT eventstore.append_v1('{1}', '{a}', '{-2}', array_agg(1),"
+            " array_agg(gen_random_uuid()), array_agg('T'::text), array_agg('1'::jsonb),"
+            " array_agg('{}'::jsonb)) FROM generate_series(1, 10001)"
+        )
+    assert refused.value.sqlstate == "ST004"
+
+
+LOOKS = """
+ALTER FUNCTION eventstore.matching_v1 RENAME TO matching_really_v1;
+CREATE FUNCTION eventstore.matching_v1(_query jsonb, _after bigint, _before bigint, _limit integer)
+RETURNS TABLE ("position" bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE 'after % before % %', _after, _before, CASE WHEN EXISTS (
+        SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'eventstore.log'::regclass
+    ) THEN 'locked' ELSE 'free' END;
+    RETURN QUERY SELECT * FROM eventstore.matching_really_v1(_query, _after, _before, _limit);
+END $$;
+"""
+NEWEST = 2**63 - 1
+
+
+def test_a_condition_looks_through_history_before_it_takes_the_append_lock(sql: Psql) -> None:
+    for number in range(4):
+        sql.execute("SELECT eventstore.append('a', %s)", [f"T{number}"])
+    sql.execute(LOOKS)
+    looks: list[str] = []
+    sql.add_notice_handler(lambda notice: looks.append(notice.message_primary or ""))
+    append = (
+        "SELECT outcome FROM eventstore.append_v1('{1}', '{b}', '{-2}', '{1}',"
+        " ARRAY[gen_random_uuid()], '{T}', '{1}', '{\"{}\"}', NULL, false,"
+        " '{1}', ARRAY[%s]::jsonb[], '{1}')"
+    )
+    [outcome] = sql.execute(append, ['{"any_of": [{"types": ["Other"]}]}']).fetchall()
+    assert outcome == ("appended",)
+    assert looks == ["after 1 before 5 free", f"after 4 before {NEWEST} locked"]
+    looks.clear()
+    [outcome] = sql.execute(append, ['{"any_of": [{"types": ["T2"]}]}']).fetchall()
+    assert outcome == ("condition_failed",)
+    assert looks == ["after 1 before 6 free", "after 2 before 4 locked"]
 
 
 CONDITION = APPEND.strip().removesuffix(")") + ", $11::int[], $12::text[]::jsonb[], $13::bigint[])"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from eventstore.core.append import AppendRequest
 from eventstore.core.batching import Batch, columns, outcomes
+from eventstore.core.events import EncodedEvent
 from eventstore.core.revisions import ANY, NO_STREAM, STREAM_EXISTS
 from eventstore.postgres.statements import statements
 from tests.fix_database import Pg
@@ -29,6 +30,7 @@ class Stored(NamedTuple):
     event_type: str
     tags: tuple[str, ...]
     event_id: str
+    data: str
 
 
 class Model:
@@ -67,7 +69,14 @@ class Model:
             first = self.heads(append.stream_name) + 1
             for n, event in enumerate(append.events):
                 self.log.append(
-                    Stored(append.stream_name, first + n, event.event_type, event.tags, next(ids))
+                    Stored(
+                        append.stream_name,
+                        first + n,
+                        event.event_type,
+                        event.tags,
+                        next(ids),
+                        event.data,
+                    )
                 )
             answers.append((first, first + len(append.events) - 1, len(self.log), False))
         return tuple(answers)
@@ -79,17 +88,31 @@ class Model:
             return None
         ids = iter(request.event_ids)
         answers = []
+        differing = []
+        is_retry = True
         for append in request.appends:
             positions = [at.get(next(ids)) for _ in append.events]
             events = [self.log[position - 1] for position in positions if position]
             first = events[0].revision if events else 0
-            if [(append.stream_name, first + n) for n in range(len(positions))] != [
+            is_retry &= [(append.stream_name, first + n) for n in range(len(positions))] == [
                 event[:2] for event in events
-            ]:
-                duplicate = self.log[found[0] - 1]
-                return ("DuplicateEventId", duplicate.event_id, duplicate.stream_name, found[0])
-            answers.append((first, events[-1].revision, positions[-1], True))
-        return tuple(answers)
+            ]
+            differing += [
+                position
+                for position, sent in zip(positions, append.events, strict=True)
+                if position and not self._is_same(self.log[position - 1], sent)
+            ]
+            answers.append((first, events and events[-1].revision, positions[-1], True))
+        if is_retry and not differing:
+            return tuple(answers)
+        is_whole = len(found) == len(request.event_ids)
+        position = (differing if is_whole and differing else found)[0]
+        stored = self.log[position - 1]
+        name = "IdempotencyConflict" if is_whole else "DuplicateEventId"
+        return (name, stored.event_id, stored.stream_name, position)
+
+    def _is_same(self, stored: Stored, sent: EncodedEvent) -> bool:
+        return stored[2:4] + stored[5:] == (sent.event_type, sent.tags, sent.data)
 
 
 def told(outcome: Any) -> Any:
@@ -129,11 +152,12 @@ async def test_batches_do_what_their_requests_would_do_one_after_the_other(
             answers = [told(outcome) for outcome in outcomes(batch, list(map(tuple, rows)))]
             assert answers == [model.apply(request) for request in batch]
         stored = await connection.fetch(
-            "SELECT stream_name, revision, event_type, tags, event_id::text"
+            "SELECT stream_name, revision, event_type, tags, event_id::text,"
+            " replace(data::text, ' ', '')"
             " FROM eventstore.events ORDER BY position"
         )
         assert [tuple(row) for row in stored] == [
-            (*event[:3], list(event.tags), event.event_id) for event in model.log
+            (*event[:3], list(event.tags), *event[4:]) for event in model.log
         ]
         index = await connection.fetch("SELECT tag, position FROM eventstore.event_tags")
         assert sorted(map(tuple, index)) == sorted(

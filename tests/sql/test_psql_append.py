@@ -11,6 +11,7 @@ import pytest
 
 from eventstore import EventData, EventQuery, EventStore, RevisionConflict
 from eventstore.core.errors import refusal_from
+from eventstore.sync import SyncEventStore
 from tests.fix_database import Pg, Psql
 from tests.fix_psql import Run
 from tests.fix_waiting import Heard
@@ -82,38 +83,91 @@ def test_a_retry_with_the_same_id_gives_the_first_answer(sql: Psql) -> None:
 def test_an_id_of_another_append_is_refused(sql: Psql) -> None:
     used = uuid.uuid4()
     sql.execute("SELECT eventstore.append('order-1', 'T', event_id => %s)", [used])
-    sqlstate, facts = refusal(sql, f"SELECT eventstore.append('b', 'T', event_id => '{used}')")
-    assert sqlstate == "ST002"
-    assert facts == {"event_id": str(used), "stream": "order-1", "position": 1}
+    for other in (
+        "'b', 'T'",
+        "'order-1', 'U'",
+        "'order-1', 'T', '1'",
+        "'order-1', 'T', tags => '{t}'",
+    ):
+        sqlstate, facts = refusal(sql, f"SELECT eventstore.append({other}, event_id => '{used}')")
+        assert sqlstate == "ST006"
+        assert facts == {"event_id": str(used), "stream": "order-1", "position": 1}
+    again = f"'order-1', 'T', metadata => '{{\"trace\": 2}}', event_id => '{used}'"
+    assert one(sql, f"SELECT * FROM eventstore.append({again})") == (1, 0, True)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "'', 'T'",
-        "repeat('x', 256), 'T'",
-        "E'a\\nb', 'T'",
-        "E'a\\u0085b', 'T'",
-        "U&'e\\0301', 'T'",
-        "NULL, 'T'",
-        "'a', ''",
-        "'a', NULL",
-        "'a', E'T\\t'",
-        "'a', 'T', NULL",
-        "'a', 'T', '{}', '[]'",
-        "'a', 'T', '{}', '1'",
-        "'a', 'T', '{}', NULL",
-        "'a', 'T', tags => '{\"\"}'",
-        "'a', 'T', tags => '{NULL}'",
-        "'a', 'T', '\"\\u0000\"'",
-        "'a', 'T', '{'",
-    ],
-)
-def test_bad_input_is_refused_and_leaves_no_gap(sql: Psql, arguments: str) -> None:
-    with pytest.raises(psycopg.Error) as refused:
-        sql.execute(f"SELECT eventstore.append({arguments})".encode())
-    assert (refused.value.sqlstate or "")[:2] in {"22", "23"}
+NESTED = "(repeat('[', {0}) || repeat(']', {0}))::jsonb"
+LONG_NAME = "is at most 255 bytes of UTF-8: 256"
+NULL = "must not be NULL"
+BAD = [
+    ("'', 'T'", "a stream name must not be empty"),
+    ("repeat('x', 256), 'T'", f"a stream name {LONG_NAME}"),
+    ("E'a\\nb', 'T'", "a stream name has a control character (U+000A)"),
+    ("E'a\\u0085b', 'T'", "a stream name has a control character (U+0085)"),
+    ("U&'e\\0301', 'T'", "a stream name is not in Unicode normal form C"),
+    ("NULL, 'T'", NULL),
+    ("'a', ''", "an event type must not be empty"),
+    ("'a', repeat('é', 128)", f"an event type {LONG_NAME}"),
+    ("'a', NULL", NULL),
+    ("'a', E'T\\t'", "an event type has a control character (U+0009)"),
+    ("'a', U&'Cafe\\0301'", "an event type is not in Unicode normal form C"),
+    ("'a', 'T', NULL", NULL),
+    ("'a', 'T', '{}', '[]'", "metadata is an object"),
+    ("'a', 'T', '{}', '1'", "metadata is an object"),
+    ("'a', 'T', '{}', NULL", NULL),
+    ("'a', 'T', tags => NULL", NULL),
+    ("'a', 'T', tags => '{\"\"}'", "a tag must not be empty"),
+    ("'a', 'T', tags => '{a,NULL}'", "tags are a list of texts"),
+    ("'a', 'T', tags => ARRAY[E'a\\nb']", "a tag has a control character (U+000A)"),
+    ("'a', 'T', tags => ARRAY[U&'e\\0301']", "a tag is not in Unicode normal form C"),
+    ("'a', 'T', tags => ARRAY[repeat('x', 256)]", f"a tag {LONG_NAME}"),
+    ("'a', 'T', tags => ARRAY(SELECT n::text FROM generate_series(1, 65) AS n)", "at most 64 tags"),
+    (f"'a', 'T', {NESTED.format(513)}", "nested deeper than 512 levels"),
+    (f"'a', 'T', {NESTED.format(5000)}", "nested deeper than 512 levels"),
+    (f"'a', 'T', '{{}}', jsonb_build_object('n', {NESTED.format(512)})", "nested deeper than 512"),
+    ("'a', 'T', repeat('9', 1001)::jsonb", "a number has more than 1,000 characters"),
+    ("'a', 'T', '[{\"n\": 1e1000}]'", "a number has more than 1,000 characters"),
+    ("'a', 'T', '1e100000'", "a number has more than 1,000 characters"),
+    ("'a', 'T', '1e-1000'", "a number has more than 1,000 characters"),
+    ("'a', 'T', to_jsonb(repeat('x', 1048576))", "at most 1048576 bytes: 1048580"),
+    ("'a', 'T', to_jsonb(repeat('é', 524288))", "at most 1048576 bytes: 1048580"),
+]
+"""What Python refuses as well, and what is said of it."""
+
+
+def test_what_every_other_face_refuses_is_refused_in_one_sentence(
+    sql: Psql, subtests: pytest.Subtests
+) -> None:
+    for arguments, problem in BAD:
+        with subtests.test(arguments):
+            sqlstate, facts = refusal(sql, f"SELECT eventstore.append({arguments})")
+            assert sqlstate == "ST004"
+            assert problem in facts["problem"]
     assert one(sql, "SELECT * FROM eventstore.append('a', 'T')") == (1, 0, False)
+
+
+def test_what_is_no_json_is_refused(sql: Psql, subtests: pytest.Subtests) -> None:
+    for data in ("{", '"\\u0000"', "NaN", "1e400000"):
+        with subtests.test(data), pytest.raises(psycopg.DataError):
+            sql.execute("SELECT eventstore.append('a', 'T', %s::jsonb)", [data])
+
+
+def test_what_is_just_within_the_limits_is_stored_and_read_by_every_client(
+    sql: Psql, sync_store: SyncEventStore
+) -> None:
+    within = [
+        "repeat('x', 255), 'T'",
+        "'a', repeat('é', 127)",
+        f"'a', 'T', {NESTED.format(512)}",
+        "'a', 'T', repeat('9', 1000)::jsonb",
+        "'a', 'T', '[1e400, 1e-300]'",
+        "'a', 'T', to_jsonb(repeat('x', 1048572))",
+        "'a', 'T', jsonb_build_object('n', (SELECT jsonb_agg(1) FROM generate_series(1, 400000)))",
+        "'a', 'T', tags => ARRAY(SELECT n::text FROM generate_series(1, 64) AS n)",
+    ]
+    for arguments in within:
+        sql.execute(f"SELECT eventstore.append({arguments})".encode())
+    assert [event.data is not None for event in sync_store.read()] == [True] * len(within)
 
 
 def test_a_refusal_says_what_to_do(sql: Psql) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -21,6 +22,7 @@ from eventstore import (
     EventData,
     EventQuery,
     ExpectedRevision,
+    IdempotencyConflict,
 )
 from tests.fix_faces import Face
 
@@ -149,6 +151,58 @@ async def test_ids_stored_in_another_stream_or_order_are_refused(face: Face) -> 
         with pytest.raises(DuplicateEventId):
             await face.append(stream, events)
     assert (await face.head()).position == 3
+
+
+PLACED = EventData("Placed", {"n": 1}, tags=["a", "b"])
+OTHER: dict[str, list[EventData]] = {
+    "another type": [replace(PLACED, event_type="Paid")],
+    "other data": [replace(PLACED, data={"n": 2})],
+    "other tags": [replace(PLACED, tags=["a"])],
+    "more events": [PLACED, PLACED],
+}
+
+
+async def test_a_retry_with_other_content_is_told_so_and_stores_nothing(
+    face: Face, subtests: pytest.Subtests
+) -> None:
+    [event_id] = new_ids(1)
+    await face.append("by-key", PLACED, idempotency_key="k")
+    await face.append("by-id", replace(PLACED, event_id=event_id))
+    for name, events in OTHER.items():
+        with subtests.test(name, by="key"):
+            with pytest.raises(IdempotencyConflict) as refused:
+                await face.append("by-key", events, idempotency_key="k")
+            assert (refused.value.stream_name, refused.value.position) == ("by-key", 1)
+        if len(events) == 1:
+            with subtests.test(name, by="id"):
+                with pytest.raises(IdempotencyConflict) as refused:
+                    await face.append("by-id", replace(events[0], event_id=event_id))
+                assert refused.value.facts == {
+                    "event_id": str(event_id), "stream": "by-id", "position": 2
+                }  # fmt: skip
+    assert (await face.head()).position == 2
+
+
+async def test_a_retry_with_fewer_events_under_its_key_is_told_so(face: Face) -> None:
+    await face.append("a", [PLACED, PLACED], idempotency_key="k")
+    with pytest.raises(IdempotencyConflict) as refused:
+        await face.append("a", PLACED, idempotency_key="k")
+    assert refused.value.position == 2
+    assert (await face.head()).position == 2
+
+
+async def test_a_retry_may_carry_other_metadata_and_its_tags_in_another_order(face: Face) -> None:
+    first = await face.append("a", PLACED, idempotency_key="k")
+    again = replace(PLACED, metadata={"trace": 2}, tags=["b", "a", "b"])
+    assert await face.append("a", again, idempotency_key="k") == replay(first)
+
+
+async def test_streams_in_another_order_are_the_same_append(face: Face) -> None:
+    appends = [Append("a", [PLACED, PLACED]), Append("b", PLACED), Append("c", PLACED)]
+    first = await face.append_many(appends, idempotency_key="k")
+    again = await face.append_many(appends[::-1], idempotency_key="k")
+    assert again == tuple(map(replay, first[::-1]))
+    assert (await face.head()).position == 4
 
 
 async def test_one_stored_id_refuses_every_stream_of_an_append(face: Face) -> None:

