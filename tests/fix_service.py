@@ -16,6 +16,7 @@ from eventstore import App, EventStore
 from eventstore_api import create_app
 from eventstore_api.app import in_front_of, make_api
 from eventstore_api.dispatch import Dispatcher
+from eventstore_api.guard import Guard
 from eventstore_api.server import server_config
 
 
@@ -75,7 +76,8 @@ def served(store: EventStore, app: App | None = None) -> Iterator[tuple[str, int
         if app is None
         else nullcontext(create_app(store, app)) as made,
     ):
-        config = server_config(made, lifespan="on", log_config=None)
+        guarded = made if isinstance(made, Guard) else Guard(made)
+        config = server_config(guarded, lifespan="on", log_config=None)
         server = _Uvicorn(config)
         thread = threading.Thread(target=server.run, args=([listener],), name="service")
         thread.start()

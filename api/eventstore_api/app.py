@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from eventstore import App, EventStore, EventStoreError
 from eventstore_api.bodies import no_cloudevent
 from eventstore_api.description import describe
 from eventstore_api.dispatch import Dispatcher
+from eventstore_api.guard import Guard
 from eventstore_api.problems import HttpError, problem
 from eventstore_api.routes import (
     commands,
@@ -39,12 +40,23 @@ _ROUTERS: Final = (
 )
 
 
-def create_app(store: EventStore, app: App | None = None, *, manage: bool = True) -> Dispatcher:
+def create_app(
+    store: EventStore,
+    app: App | None = None,
+    *,
+    manage: bool = True,
+    allow_hosts: Collection[str] | None = (),
+    allow_origins: Collection[str] = (),
+) -> Guard:
     """Make the service of one store, which takes the commands of the App's deciders.
 
     With `manage` (the default) its lifespan opens and closes the store; without, the caller does.
+    It is known by loopback names, those in `allow_hosts`, and the address that it is reached by;
+    None: by every name, for a service that nobody reaches but through a proxy that authenticates.
+    Pages of `allow_origins`, as `check_origin` writes them, may use it from a browser.
     """
-    return in_front_of(make_api(store, app, manage=manage))
+    served = in_front_of(make_api(store, app, manage=manage))
+    return Guard(served, hosts=allow_hosts, origins=allow_origins)
 
 
 def in_front_of(api: FastAPI) -> Dispatcher:

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Final
 
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import Message, Send
 
 from eventstore import InvalidInput
 
-METHODS: Final = ("GET", "HEAD", "POST")
-SENT: Final = (
-    "Content-Type",
-    "Event-Position",
-    "Idempotency-Key",
-    "If-Match",
-    "If-None-Match",
-    "Last-Event-ID",
-    "Prefer",
-)
-"""Request headers that a page may send."""
+METHODS: Final = ("DELETE", "GET", "HEAD", "POST", "PUT")
 SEEN: Final = (
     "Allow",
     "ETag",
@@ -32,31 +20,20 @@ SEEN: Final = (
     "Preference-Applied",
     "Retry-After",
 )
-"""Response headers that a page may read."""
+"""Response headers that a page may read, beside those that the standard shows to every page."""
+REMEMBERED: Final = 7_200
+"""Seconds for which a browser need not ask again; no browser keeps an answer for longer."""
+
 _ORIGIN: Final = re.compile(
     r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?/?"
 ).fullmatch
 _PORTS: Final = {"http": "80", "https": "443"}
-
-
-def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
-    """Let pages of these origins (see `check_origin`) read and append; without any, change nothing.
-
-    To a page of another origin a browser shows no answer, and it sends no append for it.
-    """
-    if not origins:
-        return app
-    return CORSMiddleware(
-        app,
-        allow_origins=origins,
-        allow_methods=METHODS,
-        allow_headers=SENT,
-        expose_headers=SEEN,
-    )
+_SEEN: Final = (b"access-control-expose-headers", ", ".join(SEEN).encode())
+_VARY: Final = (b"vary", b"origin")
 
 
 def check_origin(text: str) -> str:
-    """Give an origin as browsers send it, or raise InvalidInput.
+    """Return an origin as browsers send it. Raises InvalidInput.
 
     `*` is none: every page that somebody has open anywhere could append to the log.
     """
@@ -67,3 +44,36 @@ def check_origin(text: str) -> str:
         )
     scheme, host, port = found.groups()
     return f"{scheme}://{host}" if port in (None, _PORTS[scheme]) else f"{scheme}://{host}:{port}"
+
+
+def readable(send: Send, origin: bytes | None) -> Send:
+    """Return a `send` whose answers the scripts of this origin may read; of none, if it is None.
+
+    Cookies are not asked for (no Access-Control-Allow-Credentials): the service knows none, and a
+    script that has a token sends it as Authorization.
+    """
+    added = [_VARY]
+    if origin is not None:
+        added += [(b"access-control-allow-origin", origin), _SEEN]
+
+    async def send_with(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *added]}
+        await send(message)
+
+    return send_with
+
+
+def preflight(wanted: bytes | None) -> list[tuple[bytes, bytes]]:
+    """Return what tells a browser that a page of an allowed origin may send its request.
+
+    Whatever headers it wants: scripts and what is built into them (tracing, authentication) add
+    their own, and no header makes a request more dangerous than its origin is.
+    """
+    headers = [
+        (b"access-control-allow-methods", ", ".join(METHODS).encode()),
+        (b"access-control-max-age", str(REMEMBERED).encode()),
+        (b"content-length", b"0"),
+        (b"vary", b"access-control-request-headers"),
+    ]
+    return headers if not wanted else [*headers, (b"access-control-allow-headers", wanted)]

@@ -52,7 +52,10 @@ def describe(app: FastAPI) -> None:
 
 def _describe(app: FastAPI) -> dict[str, Any]:
     schema = get_openapi(
-        title=app.title, version=version("eventstore"), summary=app.summary, routes=app.routes
+        title=app.title,
+        version=version("eventstore"),
+        summary=app.summary,
+        routes=app.routes,
     )
     schemas = schema["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
@@ -111,6 +114,9 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs.add("unsupported-media-type")  # CloudEvents go to streams only
     if path == "/health/live":
         slugs = {"malformed-request"}
+    slugs.add("misdirected-request")
+    if method not in ("get", "head"):
+        slugs |= {"forbidden-origin", "unsupported-media-type"}
     by_status: dict[int, list[str]] = {}
     for slug in sorted(slugs):
         by_status.setdefault(KINDS[slug].status, []).append(KINDS[slug].title)

@@ -86,11 +86,13 @@ _BY_SLUG: Final = {
     kind.slug: kind
     for kind in (
         Kind(400, "malformed-request", "The request is malformed"),
+        Kind(403, "forbidden-origin", "Pages of that origin may change nothing here"),
         Kind(404, "not-found", "There is no such thing"),
         Kind(405, "method-not-allowed", "The method is not allowed here"),
         Kind(406, "not-acceptable", "The representation is not available"),
         Kind(409, "position-not-reached", "The log has not reached that position"),
         Kind(415, "unsupported-media-type", "The content type is not understood"),
+        Kind(421, "misdirected-request", "The service is not known by that name"),
         Kind(500, "internal-error", "The service failed"),
     )
 }

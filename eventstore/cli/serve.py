@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from eventstore.local import LocalDatabase
     from eventstore.store import EventStore
 
+DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 2113
 GRACE = 10
 """Seconds that requests under way are given to end after a stop signal."""
@@ -58,7 +59,7 @@ def serve(
             "Without it a private PostgreSQL is started. Env: EVENTSTORE_DSN",
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = DEFAULT_HOST,
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="0: any free one.")
     ] = DEFAULT_PORT,
@@ -86,6 +87,27 @@ def serve(
             "(in the environment: with spaces between). Default: none.",
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="EVENTSTORE_ALLOW_HOST",
+            show_envvar=True,
+            metavar="NAME",
+            help="A name, beside loopback ones, that requests may ask for the service by (Host); "
+            "repeated: each of them (in the environment: with spaces between); '*': any. "
+            "Default: none on loopback, else any.",
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            envvar="EVENTSTORE_INSECURE",
+            show_envvar=True,
+            help="Listen on an address that others can reach: whatever is in front of it "
+            "authenticates them, as the service itself does not.",
+        ),
+    ] = False,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
 ) -> None:
     """Serve the store over HTTP.
@@ -103,7 +125,9 @@ def serve(
     from eventstore.core.errors import EventStoreError, InvalidInput  # noqa: PLC0415
     from eventstore.store import EventStore  # noqa: PLC0415
     from eventstore_api.cors import check_origin  # noqa: PLC0415
+    from eventstore_api.guard import check_host  # noqa: PLC0415
 
+    host = host or DEFAULT_HOST
     if dsn is not None and data_dir is not None:
         raise typer.BadParameter("give --dsn (your PostgreSQL) or --data-dir (a private one)")
     if dsn is None and data_dir is None:
@@ -113,6 +137,10 @@ def serve(
         origins = [check_origin(origin) for origin in allow_origin or ()]
     except InvalidInput as fault:
         raise typer.BadParameter(f"--allow-origin: {fault}") from None
+    try:
+        hosts = [check_host(name) for name in allow_host or ()]
+    except InvalidInput as fault:
+        raise typer.BadParameter(f"--allow-host: {fault}") from None
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -121,20 +149,21 @@ def serve(
     try:
         made = None if app is None else load_served(app)
         with contextlib.ExitStack() as stack:
-            listener = stack.enter_context(_bound(host, port))
+            listener = stack.enter_context(_bound(host, port, insecure=insecure))
             address = f"http://{_printable(host)}:{listener.getsockname()[1]}"
             worker_dsn = dsn
             if dsn is None:
                 database = stack.enter_context(_embedded(data_dir, schema, os_user, address))
                 dsn, worker_dsn = database.service_dsn, database.worker_dsn
-            _warn_if_open(host)
             store = EventStore(dsn, schema=schema)
+            known = hosts if hosts or _is_loopback(listener.getsockname()[0]) else None
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(
                     _serve(
                         store,
                         listener,
                         address,
+                        known,
                         origins,
                         made,
                         worker_dsn or dsn,
@@ -159,11 +188,19 @@ def _failure(message: str) -> typer.Exit:
 
 
 @contextlib.contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
+def _bound(host: str, port: int, *, insecure: bool) -> Iterator[socket.socket]:
     """Listen before anything is started, so that a taken port costs nothing."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        # The very address that is looked at is listened on: a name may have others.
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if not insecure and not _is_loopback(str(address[0])):
+            raise _failure(
+                f"whoever reaches {host} port {port} could read everything and append: the service "
+                "does not ask who they are. Leave --host out to listen on loopback, with a proxy "
+                "that authenticates in front; if something in front of this address does, say so "
+                "with --insecure (or EVENTSTORE_INSECURE=1)"
+            )
+        listener = socket.create_server(address, family=family, backlog=2048)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise _failure(f"port {port} on {host} is taken; choose another with --port") from None
@@ -237,6 +274,7 @@ async def _serve(
     store: EventStore,
     listener: socket.socket,
     address: str,
+    hosts: list[str] | None,
     origins: list[str],
     app: App | None,
     worker_dsn: str,
@@ -246,13 +284,12 @@ async def _serve(
     """Serve until a signal, with the worker of the App's projections beside it."""
     from eventstore.cli.working import working  # noqa: PLC0415
     from eventstore_api import create_app  # noqa: PLC0415
-    from eventstore_api.cors import allow_origins  # noqa: PLC0415
     from eventstore_api.server import Server, server_config, settle_process  # noqa: PLC0415
 
     # Opened here and not in the lifespan, so that what is wrong is told in one line.
     async with store, contextlib.AsyncExitStack() as stack:
         config = server_config(
-            allow_origins(create_app(store, app, manage=False), origins),
+            create_app(store, app, manage=False, allow_hosts=hosts, allow_origins=origins),
             lifespan="off",
             log_config=None,
             access_log=access_log,
@@ -280,14 +317,5 @@ def _printable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _warn_if_open(host: str) -> None:
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if not loopback:
-        logging.getLogger("eventstore").warning(
-            "listening on %s: there is no authentication; whoever reaches the port may read and "
-            "append. Put a proxy that authenticates in front of it",
-            host,
-        )
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from eventstore import EventStore
 from eventstore_api.dispatch import Dispatcher
@@ -29,9 +30,9 @@ def app(store: EventStore) -> Iterator[Dispatcher]:
         yield made
 
 
-def client_of(app: Dispatcher) -> httpx.AsyncClient:
+def client_of(app: ASGIApp) -> httpx.AsyncClient:
     """Give a client in process, to which the application's own exceptions are raised."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
 
 @pytest.fixture

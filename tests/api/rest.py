@@ -8,9 +8,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import httpx
-from starlette.types import Message, Scope
-
-from eventstore_api.dispatch import Dispatcher
+from starlette.types import ASGIApp, Message, Scope
 
 EVENT: Final[dict[str, Any]] = {"type": "OrderPlaced", "data": {"total": 12}}
 PROBLEM: Final = "application/problem+json"
@@ -133,7 +131,7 @@ class RawAnswer(NamedTuple):
 
 
 async def raw_request(
-    app: Dispatcher,
+    app: ASGIApp,
     method: str,
     path: bytes,
     query: bytes = b"",

@@ -36,7 +36,7 @@ APP = App(deciders=[new_wallet()])
 async def _async_client(dsn: str, app: App) -> AsyncIterator[Any]:
     async with EventStore(dsn) as store:
         transport = httpx.ASGITransport(create_app(store, app, manage=False))
-        async with EventStoreClient("http://service", transport=transport) as client:
+        async with EventStoreClient("http://localhost", transport=transport) as client:
             yield client
 
 
@@ -148,12 +148,12 @@ async def test_a_command_whose_answer_is_lost_is_sent_again_and_handled_once(
     store: EventStore,
 ) -> None:
     inner = httpx.ASGITransport(create_app(store, APP, manage=False))
-    async with EventStoreClient("http://service", transport=Losing(inner, 2)) as client:
+    async with EventStoreClient("http://localhost", transport=Losing(inner, 2)) as client:
         answer = await client.command("wallet", "Deposit", {"amount": 5}, stream="wallet-1")
         assert answer.appended is not None
         assert (answer.revision, answer.appended.replayed) == (0, True)
     lost = Losing(inner, 100)
-    async with EventStoreClient("http://service", transport=lost, retry_for=0) as client:
+    async with EventStoreClient("http://localhost", transport=lost, retry_for=0) as client:
         with pytest.raises(OutcomeUnknown):
             await client.command("wallet", "Deposit", {"amount": 5}, stream="wallet-1")
         with pytest.raises(Unavailable):

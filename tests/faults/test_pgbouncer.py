@@ -56,7 +56,7 @@ async def test_in_transaction_mode_all_goes_on_by_polling_and_says_so(
 
             http = httpx.AsyncClient(
                 transport=httpx.ASGITransport(create_app(pooled, manage=False)),
-                base_url="http://service",
+                base_url="http://localhost",
             )
 
             async def told() -> bool:

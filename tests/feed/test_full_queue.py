@@ -94,7 +94,7 @@ async def positions(follow: AsyncIterator[RecordedEvent], number: int) -> list[i
 async def test_appends_and_followers_go_on_and_all_is_well_by_itself_afterwards(dsn: str) -> None:
     async with EventStore(dsn) as store, EventStore(dsn) as other:
         transport = httpx.ASGITransport(create_app(store, manage=False))
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
 
             def is_said(status: str, *parts: str) -> Callable[[], Awaitable[bool]]:
                 async def holds() -> bool:

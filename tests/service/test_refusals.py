@@ -16,6 +16,7 @@ from tests.service.conftest import copied, new_room
 from tests.service.running import Service, facts, run, serving
 
 SECRET = "s3cr3t-p4ss"
+EVERY = "0.0.0.0"  # noqa: S104 - that it is refused is what is tested
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:
@@ -56,8 +57,52 @@ def test_a_port_that_is_taken(room: Path) -> None:
 
 
 def test_a_host_that_is_not_this_one(room: Path) -> None:
-    said = refusal(run("serve", "--host", "192.0.2.1", "--data-dir", room / "data"))
+    said = refusal(run("serve", "--insecure", "--host", "192.0.2.1", "--data-dir", room / "data"))
     assert "192.0.2.1" in said
+
+
+@pytest.mark.parametrize("host", [EVERY, "::", "192.0.2.1", "2001:db8::1", "0"])
+def test_an_address_that_others_reach(room: Path, host: str) -> None:
+    said = refusal(run("serve", "--host", host, "--port", 0, "--data-dir", room / "data"))
+    assert host in said
+    assert "--insecure" in said
+    assert not (room / "data").exists()
+
+
+@pytest.mark.parametrize("value", ["*.example", "http://store.example", "store.example:2113"])
+def test_a_host_name_that_is_none(value: str) -> None:
+    done = run("serve", "--allow-host", value)
+    assert done.returncode == 2
+    assert "a host is a name" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2", ""])
+def test_loopback_is_known_by_loopback_names(dsn: str, host: str) -> None:
+    with Service("--dsn", dsn, "--host", host) as service:
+        url = f"{service.url}/health/live"
+        assert httpx.get(url).status_code == 200
+        for name in ("store.example", EVERY):
+            answer = httpx.get(url, headers={"host": name})
+            assert (answer.status_code, "--allow-host" in answer.text) == (421, True)
+
+
+@pytest.mark.parametrize("setting", ["option", "environment"])
+def test_what_is_in_front_is_trusted_by_name_or_wholly(dsn: str, setting: str) -> None:
+    def answers(**env: str) -> list[int]:
+        options = ["--host", EVERY]
+        if setting == "option":
+            options += ["--insecure"] if "EVENTSTORE_INSECURE" in env else []
+            for name in env.get("EVENTSTORE_ALLOW_HOST", "").split():
+                options += ["--allow-host", name]
+            env = {}
+        with Service("--dsn", dsn, *options, **env) as service:
+            url = f"http://127.0.0.1:{service.port}/health/live"
+            names = ("127.0.0.1", "store.example", "b.example", "evil.example")
+            return [httpx.get(url, headers={"host": name}).status_code for name in names]
+
+    assert answers(EVENTSTORE_INSECURE="1") == [200] * 4
+    named = answers(EVENTSTORE_INSECURE="1", EVENTSTORE_ALLOW_HOST="store.example b.example")
+    assert named == [200, 200, 200, 421]
 
 
 def test_a_second_start_on_the_same_directory(occupied: Path) -> None:
