@@ -21,6 +21,7 @@ from eventstore_api.problems import HttpError, problem
 from eventstore_api.routes import (
     commands,
     consumers,
+    docs,
     listing,
     operations,
     projections,
@@ -37,6 +38,7 @@ _ROUTERS: Final = (
     consumers.router,
     commands.router,
     operations.router,
+    docs.router,
 )
 
 
@@ -88,6 +90,8 @@ def make_api(store: EventStore, app: App | None = None, *, manage: bool = True) 
         summary="A PostgreSQL-native event store",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # routes.docs: FastAPI's own page loads scripts from elsewhere
+        redoc_url=None,
     )
     api.state.app = app or App()
     api.state.store = lambda: store

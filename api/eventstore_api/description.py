@@ -56,6 +56,8 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         version=version("eventstore"),
         summary=app.summary,
         routes=app.routes,
+        # Relative to the description's own address, so that it holds behind a path prefix too.
+        servers=[{"url": "."}],
     )
     schemas = schema["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -52,6 +53,15 @@ class Browser:
         assert "error" not in answer, answer["error"]
         return answer.get("value")
 
+    def log(self) -> list[str]:
+        """Return what the browser has logged since the last call, refusals by a policy too."""
+        return [entry["message"] for entry in self._call("/se/log", {"type": "browser"})]
+
+    def screenshot(self) -> bytes:
+        """Return what is to be seen, as PNG."""
+        answer = self._http.get(f"{self._session}/screenshot")
+        return base64.b64decode(_value(answer))
+
     def _call(self, path: str, body: dict[str, Any]) -> Any:
         return _value(self._http.post(f"{self._session}{path}", json=body))
 
@@ -62,15 +72,16 @@ def _value(answer: httpx.Response) -> Any:
 
 
 @contextmanager
-def browsing(profile: Path) -> Iterator[Browser]:
+def browsing(profile: Path, *options: str) -> Iterator[Browser]:
     """Start a browser with a profile of its own, and end both."""
-    arguments = [*_ARGUMENTS, f"--user-data-dir={profile}"]
+    arguments = [*_ARGUMENTS, *options, f"--user-data-dir={profile}"]
     if os.getuid() == 0:
         arguments.append("--no-sandbox")  # which does not work as root
-    options = {"binary": BROWSER, "args": arguments}
+    chrome = {"binary": BROWSER, "args": arguments}
     wanted = {
         "alwaysMatch": {
-            "goog:chromeOptions": options,
+            "goog:chromeOptions": chrome,
+            "goog:loggingPrefs": {"browser": "ALL"},
             "timeouts": {"script": int(PATIENCE * 1_000)},
         }
     }
