@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from eventstore import ANY, NO_STREAM, STREAM_EXISTS, ExpectedRevision
 from eventstore.core.reads import END
+from eventstore_api.fields import elements, pair
 from eventstore_api.parameters import whole_number
 from eventstore_api.problems import HttpError
 
@@ -21,17 +22,17 @@ _OF_CLOUDEVENTS: Final = frozenset(
     for name in b"specversion id source type subject time dataschema"
     b" cloudeventsversion eventid eventtype".split()  # of 0.1
 )
-LONGEST_WAIT: Final = 60
-"""Seconds that `Prefer: wait` can ask for; more is taken for this."""
+LONGEST_WAIT: Final = 55
+"""Seconds that `Prefer: wait` can ask for; more is taken for this. Proxies give an answer up after
+60 s, most of them: one that is asked for so long comes a little before."""
 
 _ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,18})"').fullmatch
 _POSITION: Final = re.compile(r"(0|[1-9][0-9]{0,18});\s*epoch=([1-9][0-9]{0,9})").fullmatch
 _EVENT_ID: Final = re.compile(r"(0|[1-9][0-9]{0,18})(?:;\s*epoch=([1-9][0-9]{0,9}))?").fullmatch
 _SECONDS: Final = re.compile(r"[0-9]{1,9}").fullmatch
-_PREFERENCE: Final = re.compile(
-    r"""\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+(\s*=\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+|"[^"]*"))?"""
-    r"""(\s*;\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+(\s*=\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+|"[^"]*"))?)*\s*"""
-).fullmatch
+_TAGS: Final = re.compile(r'(?:W/)?("[^"]*")').findall
+_QUALITY: Final = re.compile(r"0(?:\.[0-9]*)?|1(?:\.0*)?").fullmatch
+_KEY: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"(?:[ \t]*;.*)?').fullmatch
 
 
 class Headers:
@@ -53,6 +54,16 @@ class Headers:
     def any_of(self, names: frozenset[bytes]) -> bool:
         """Whether one of these headers is there."""
         return not names.isdisjoint(self._values)
+
+    def text(self, name: bytes) -> str | None:
+        """Give the value of a header that may hold any text, or None."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        try:
+            return value.decode().strip(" \t")
+        except UnicodeDecodeError:
+            return value.decode("latin-1").strip(" \t")
 
 
 def is_binary_cloudevent(headers: Headers) -> bool:
@@ -104,24 +115,26 @@ def knows(headers: Headers, etag: str) -> bool:
     none_match = headers.get(b"if-none-match")
     if none_match is None:
         return False
-    tags = [tag.strip().removeprefix("W/") for tag in none_match.split(",")]
-    return etag in tags or "*" in tags
+    return none_match == "*" or etag in _TAGS(none_match)
 
 
 def idempotency_key(headers: Headers) -> str | None:
-    """Read Idempotency-Key: 1 to 255 printable characters, with or without quotes."""
-    key = headers.get(b"idempotency-key")
+    """Read Idempotency-Key: 1 to 255 printable characters, as they are or as a quoted string.
+
+    They are UTF-8, or Latin-1 if they are not, so that a key is the same whoever sends it.
+    """
+    key = headers.text(b"idempotency-key")
     if key is None:
         return None
-    if len(key) >= 2 and key[0] == key[-1] == '"':
-        key = key[1:-1]
+    if (quoted := _KEY(key)) is not None:
+        key = re.sub(r'\\(["\\])', r"\1", quoted[1])
     if not 1 <= len(key) <= 255 or not key.isprintable():
         raise HttpError("malformed-request", "Idempotency-Key is 1 to 255 printable characters")
     return key
 
 
 class Waiting(NamedTuple):
-    """`Prefer: wait=2; for="orders"`: seconds (60 at most), and the projection to wait for."""
+    """`Prefer: wait=2; for="orders"`: seconds (55 at most), and the projection to wait for."""
 
     seconds: int = 0
     projection: str | None = None
@@ -142,26 +155,25 @@ def waiting(headers: Headers) -> Waiting:
     prefer = headers.get(b"prefer")
     if prefer is None:
         return Waiting()
-    for preference in prefer.split(","):
-        if not _PREFERENCE(preference):
+    wanted: Waiting | None = None
+    for preference in elements(prefer):
+        given, *parameters = [pair(part) for part in elements(preference, ";")] or [None]
+        if given is None or None in parameters or preference[:1] == ";":
             raise HttpError("malformed-request", f"Prefer is malformed: {prefer[:60]}")
-        given, *parameters = [_pair(part) for part in preference.split(";")]
-        if given[0] == "wait":
+        if given[0] == "wait" and wanted is None:  # the first one counts
             if not _SECONDS(given[1]):
-                raise HttpError("malformed-request", f"wait is a number of seconds: {prefer[:60]}")
-            projection = next((value for name, value in parameters if name == "for"), None)
-            return Waiting(min(int(given[1]), LONGEST_WAIT), projection)
-    return Waiting()
+                raise HttpError("malformed-request", f"Prefer: wait is in seconds: {prefer[:60]}")
+            named = [one[1] for one in parameters if one is not None and one[0] == "for"]
+            wanted = Waiting(min(int(given[1]), LONGEST_WAIT), named[0] if named else None)
+    return wanted or Waiting()
 
 
-def _pair(part: str) -> tuple[str, str]:
-    name, _, value = part.partition("=")
-    return name.strip().lower(), value.strip().strip('"')
+def last_event_id(headers: Headers, parameter: str | None = None) -> tuple[int, int | None] | None:
+    """Read Last-Event-ID: a position, and the epoch unless it is left out.
 
-
-def last_event_id(headers: Headers) -> tuple[int, int | None] | None:
-    """Read Last-Event-ID: a position, and the epoch unless it is left out."""
-    value = headers.get(b"last-event-id")
+    The header wins over the query parameter, with which polyfills of EventSource come back.
+    """
+    value = headers.get(b"last-event-id") or parameter
     if not value:  # a browser that has seen no event sends none, or an empty one
         return None
     found = _EVENT_ID(value)
@@ -180,23 +192,26 @@ def media_type(headers: Headers) -> str:
         raise HttpError("unsupported-media-type", f"a Content-Type is needed, e.g. {JSON}")
     if value == JSON:
         return value
-    name, _, parameters = value.partition(";")
-    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters, re.IGNORECASE)
-    if charset is not None and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}:
-        raise HttpError("unsupported-media-type", f"the charset is utf-8: {charset[1]}")
-    return name.strip().lower()
+    name, *parameters = elements(value, ";") or [""]
+    for found in map(pair, parameters):
+        if found is None:
+            raise HttpError("unsupported-media-type", f"Content-Type is malformed: {value[:60]}")
+        if found[0] == "charset" and found[1].lower() not in {"utf-8", "utf8", "us-ascii"}:
+            raise HttpError("unsupported-media-type", f"the charset is utf-8: {found[1][:60]}")
+    return name.lower()
 
 
 def negotiate(headers: Headers, offered: tuple[str, ...]) -> str:
-    """Choose the representation that Accept prefers; the first offered one wins a draw.
+    """Choose the representation that Accept prefers, one that it names over one that it only
+    lets in, as `*/*` does; the first offered one wins a draw.
 
     Raises 406 when none is accepted.
     """
     accept = headers.get(b"accept")
     if accept is None or accept == "*/*":
         return offered[0]
-    best, best_quality = "", 0.0
-    ranges = [_media_range(part) for part in accept.split(",")]
+    best, best_fit = "", (0.0, 0)
+    ranges = [_media_range(part) for part in elements(accept)]
     for name in offered:
         main = name.partition("/")[0]
         fits = [
@@ -204,9 +219,9 @@ def negotiate(headers: Headers, offered: tuple[str, ...]) -> str:
             for pattern, specific, quality in ranges
             if pattern in (name, f"{main}/*", "*/*")
         ]
-        quality = max(fits)[1] if fits else 0.0
-        if quality > best_quality:
-            best, best_quality = name, quality
+        specific, quality = max(fits, default=(0, 0.0))
+        if quality and (quality, specific) > best_fit:
+            best, best_fit = name, (quality, specific)
     if not best:
         raise HttpError(
             "not-acceptable",
@@ -217,17 +232,13 @@ def negotiate(headers: Headers, offered: tuple[str, ...]) -> str:
 
 def _media_range(part: str) -> tuple[str, int, float]:
     """Give a media range, how specific it is, and its quality."""
-    name, *parameters = (piece.strip() for piece in part.split(";"))
+    name, *parameters = elements(part, ";") or [""]
     quality = 1.0
-    for parameter in parameters:
-        key, _, value = parameter.partition("=")
-        if key.strip().lower() == "q":
-            try:
-                quality = float(value)
-            except ValueError:
-                raise HttpError("malformed-request", f"Accept is malformed: {part[:60]}") from None
-            if not 0 <= quality <= 1:
-                raise HttpError("malformed-request", f"Accept is malformed: {part[:60]}")
+    for found in map(pair, parameters):
+        if found is None or (found[0] == "q" and not _QUALITY(found[1])):
+            raise HttpError("malformed-request", f"Accept is malformed: {part[:60]}")
+        if found[0] == "q":
+            quality = float(found[1])
     name = name.lower()
     return name, 2 - name.count("*"), quality
 

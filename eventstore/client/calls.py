@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
@@ -121,7 +122,7 @@ def command(
         raise InvalidInput(f"a command id is 1 to {MAX_KEY_LENGTH} printable ASCII characters")
     headers = {
         "content-type": "application/json",
-        "idempotency-key": f'"{command_id}"',
+        "idempotency-key": re.sub(r'(["\\])', r"\\\1", command_id).join('""'),
         **_prefer_applied(wait_for, seconds),
     }
 

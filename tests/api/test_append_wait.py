@@ -33,7 +33,7 @@ async def test_it_is_applied_when_the_answer_comes(http: httpx.AsyncClient, conn
     ):
         answer = await http.post("/streams/order-1", json=EVENT, headers={"prefer": prefer})
         assert answer.status_code == 201
-        assert answer.headers["preference-applied"] == 'wait=60; for="orders"'
+        assert answer.headers["preference-applied"] == 'wait=55; for="orders"'
         assert answer.json()["wait"] == {"projection": "orders", "reached": True}
         assert await counts(connection) == {"order-1": n + 1}
     several = [{"stream": f"order-{n}", "events": [EVENT]} for n in (2, 3)]

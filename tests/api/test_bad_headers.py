@@ -62,7 +62,7 @@ async def test_two_expectations_are_refused(shared_http: httpx.AsyncClient) -> N
 
 @pytest.mark.parametrize(
     "key",
-    [b"", b" ", b'""', b"x" * 256, b'"' + b"x" * 256 + b'"', b"a\tb", b"a\x7fb", "ключ".encode()],
+    [b"", b" ", b'""', b"x" * 256, b'"' + b"x" * 256 + b'"', b"a\tb", b"a\x7fb", b"a\x85b"],
 )
 @pytest.mark.parametrize("path", [b"/streams/bad", b"/appends"])
 async def test_a_key_that_is_malformed_stores_nothing(
@@ -76,7 +76,7 @@ async def test_a_key_that_is_malformed_stores_nothing(
     assert await head(shared_http) == before
 
 
-@pytest.mark.parametrize("key", ["x" * 255, "a b c", "'; DROP TABLE", "\xe9", '"'])
+@pytest.mark.parametrize("key", ["x" * 255, "a b c", "'; DROP TABLE", "\xe9", "ключ", '"'])
 async def test_any_printable_text_is_a_key(shared_http: httpx.AsyncClient, key: str) -> None:
     headers = httpx.Headers([(b"idempotency-key", key.encode())])
     for status in (201, 200):
@@ -87,7 +87,7 @@ async def test_any_printable_text_is_a_key(shared_http: httpx.AsyncClient, key: 
 
 
 @pytest.mark.parametrize(
-    "prefer", ["=", "wait=", "wait=1=2", '"wait"', ";", "wait 1", "a,,b", "wäit"]
+    "prefer", ["=", "wait=", "wait=1=2", '"wait"', ";", "wait 1", "a;=b", "wäit", 'a="b']
 )
 async def test_a_preference_that_is_malformed_is_refused(
     shared_app: Dispatcher, prefer: str

@@ -243,7 +243,7 @@ async def test_it_is_answered_after_a_projection_has_applied_it(
             prefer = {"prefer": 'wait=60; for="orders"'}
             answer = await http.post("/commands/wallet/Deposit", json=deposit, headers=prefer)
             assert answer.json()["wait"] == {"projection": "orders", "reached": True}
-            assert answer.headers["preference-applied"] == 'wait=60; for="orders"'
+            assert answer.headers["preference-applied"] == 'wait=55; for="orders"'
             assert await counts(connection) == {"order-1": 1}
         prefer = {"prefer": 'wait=0; for="orders"'}
         answer = await http.post("/commands/wallet/Deposit", json=deposit, headers=prefer)

@@ -114,6 +114,19 @@ async def test_a_command_with_an_id_is_handled_once(client: Any) -> None:
     assert not nothing.replayed
 
 
+async def test_an_id_is_the_same_over_http_as_in_the_process(
+    client: Any, store: EventStore
+) -> None:
+    for number, odd in enumerate(('"', '"k"', 'a"b\\c', "\\", " k ", 'k";x=1')):
+        stream = f"wallet-{number}"
+        sent = await client.command(
+            "wallet", "Deposit", {"amount": 1}, stream=stream, command_id=odd
+        )
+        decider = APP.deciders[0]
+        again = await store.handle(decider, stream, decider.commands["Deposit"](1), command_id=odd)
+        assert (sent.replayed, again.replayed) == (False, True), odd
+
+
 async def test_it_waits_for_a_projection(
     opened: Callable[..., Any], store: EventStore, dsn: str, connection: Pg
 ) -> None:
