@@ -76,7 +76,7 @@ def served(store: EventStore, app: App | None = None) -> Iterator[tuple[str, int
         if app is None
         else nullcontext(create_app(store, app)) as made,
     ):
-        guarded = made if isinstance(made, Guard) else Guard(made)
+        guarded = made if isinstance(made, Guard) else Guard(made, hosts=None)
         config = server_config(guarded, lifespan="on", log_config=None)
         server = _Uvicorn(config)
         thread = threading.Thread(target=server.run, args=([listener],), name="service")

@@ -74,7 +74,7 @@ _HEADERS: Final = [
         "Prefer",
         {"type": "string"},
         'wait=2; for="orders": answer after this projection has applied the events, or so many '
-        "seconds (60 at most) later",
+        "seconds (55 at most) later",
     ),
 ]
 

@@ -112,8 +112,6 @@ def _add_problems(path: str, method: str, operation: dict[str, Any]) -> None:
         slugs |= {"position-not-reached", "limit-exceeded"}
     if method == "post" and path in _hot_paths():
         slugs.add("not-found")  # the projection that is to be waited for
-    if method not in ("get", "head"):
-        slugs.add("unsupported-media-type")  # CloudEvents go to streams only
     if path == "/health/live":
         slugs = {"malformed-request"}
     slugs.add("misdirected-request")
@@ -220,7 +218,7 @@ _KEY: Final = _parameter(
 _WAIT: Final = _parameter(
     "Prefer",
     {"type": "string"},
-    'wait=2; for="orders": answer after this projection has applied it, or so many seconds (60 at '
+    'wait=2; for="orders": answer after this projection has applied it, or so many seconds (55 at '
     "most) later; stored it is in any case, and `wait` of the answer says which",
     "header",
 )
@@ -241,7 +239,7 @@ _FOLLOWING: Final = (
     _parameter(
         "Prefer",
         {"type": "string"},
-        "wait=20: wait so long (60 s at most) for an event if the page would be empty, or known",
+        "wait=20: wait so long (55 s at most) for an event if the page would be empty, or known",
         "header",
     ),
 )
@@ -271,6 +269,21 @@ def _read_parameters(what: str, low: int) -> list[dict[str, Any]]:
             "is unlimited unless this is given",
         ),
     ]
+
+
+_FRAMES: Final = (
+    _parameter(
+        "frames",
+        {"type": "string", "enum": ["event", "message"], "default": "event"},
+        f"For {SSE}: `message` gives every event of the log to `onmessage`, without an `event` "
+        "field; its type is in the data",
+    ),
+    _parameter(
+        "lastEventId",
+        {"type": "string", "pattern": "^((0|[1-9][0-9]{0,17})(;epoch=[1-9][0-9]{0,8})?)?$"},
+        f"For {SSE}: as Last-Event-ID, which wins, for clients that cannot set it",
+    ),
+)
 
 
 def _names(name: str, description: str) -> dict[str, Any]:
@@ -350,6 +363,7 @@ def _hot_paths() -> dict[str, Any]:
                     _EVENT_POSITION,
                     _KNOWN,
                     *_FOLLOWING,
+                    *_FRAMES,
                 ],
                 "responses": {
                     "200": _page_response("stream"),
@@ -384,6 +398,7 @@ def _hot_paths() -> dict[str, Any]:
                     ),
                     _EVENT_POSITION,
                     *_FOLLOWING,
+                    *_FRAMES,
                 ],
                 "responses": {"200": _page_response("log")},
             }

@@ -60,11 +60,6 @@ class Request:
         raw: list[tuple[bytes, bytes]] = self._scope["headers"]
         return raw
 
-    @property
-    def raw_path(self) -> str:
-        """The path as it came, still percent-encoded."""
-        return str(self._scope["raw_path"].decode("latin-1"))
-
     async def body(self, limit: int) -> bytes:
         """Give the body. Raises 413 as soon as it is known to be larger than `limit` bytes."""
         message = await self._receive()

@@ -12,6 +12,8 @@ from eventstore import EventQuery, InvalidInput, Limits
 from eventstore_api.problems import HttpError
 
 DEFAULT_LIMIT: Final = 100
+IGNORED: Final = "_"
+"""What scripts add (jQuery's `cache: false`) so that no cache knows the address."""
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,30})").fullmatch
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9_~-]+").fullmatch
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
@@ -63,6 +65,8 @@ class Parameters:
                 continue
             name, _, value = pair.partition("=")
             name = decode(name.replace("+", " "), "a query parameter")
+            if name == IGNORED:
+                continue
             if known is not None and name not in known:
                 raise HttpError(
                     "malformed-request",
@@ -101,14 +105,21 @@ class Parameters:
 
     def direction(self) -> Literal["forward", "backward"]:
         """Give the direction of a read, forward unless said."""
-        value = self.one("direction")
-        if value is None or value == "forward":
-            return "forward"
-        if value == "backward":
-            return "backward"
+        backward = self.choice("direction", "forward", "backward") == "backward"
+        return "backward" if backward else "forward"
+
+    def choice(self, name: str, default: str, other: str) -> str:
+        """Give one of two words, the first unless said."""
+        value = self.one(name)
+        if value in (None, default, other):
+            return value or default
         raise HttpError(
-            "malformed-request", f"query parameter direction is forward or backward: {value[:40]}"
+            "malformed-request", f"query parameter {name} is {default} or {other}: {value[:40]}"
         )
+
+    def last_event_id(self) -> str | None:
+        """Give what a follower that cannot set headers sends instead of Last-Event-ID."""
+        return self.one("lastEventId") or self.one("Last-Event-ID")
 
     def query(self, limits: Limits) -> EventQuery:
         """Give what `category`, `stream`, `type`, `tag` or `query` mean."""

@@ -32,8 +32,16 @@ HEADERS: Final = {
 }
 
 
-async def stream(follower: Follower, epoch: int) -> AsyncGenerator[bytes]:
+OWN_NAMES: Final = frozenset({"error", "open"})
+"""What EventSource itself calls what happens to the connection: no frame has such a name."""
+
+
+async def stream(follower: Follower, epoch: int, *, named: bool = True) -> AsyncGenerator[bytes]:
     """Write what a follower is given, until the client or the service goes.
+
+    The frame of an event has the event's type as its name, so that a page listens to the types
+    that it wants. Unless it is `named`: then every event comes as a `message`, and control frames
+    alone have names.
 
     An event's `id` is its position and the epoch, as in Event-Position, so that a client that
     comes back with it after a restore is told. At a keep-alive the `id` moves on to where a
@@ -57,7 +65,7 @@ async def stream(follower: Follower, epoch: int) -> AsyncGenerator[bytes]:
             if follower.closed:
                 yield control("shutdown", {"head": follower.position})
                 return
-            for piece in pieces(events, epoch):
+            for piece in pieces(events, epoch, named=named):
                 yield piece
             if events:
                 continue
@@ -70,12 +78,12 @@ async def stream(follower: Follower, epoch: int) -> AsyncGenerator[bytes]:
                 yield b": keep-alive\n" + _id(follower.position, epoch) + b"\n"
 
 
-def pieces(events: Sequence[RecordedEvent], epoch: int) -> Iterator[bytes]:
+def pieces(events: Sequence[RecordedEvent], epoch: int, *, named: bool = True) -> Iterator[bytes]:
     """Give events as frames. Each is written once and kept with its event."""
     piece: list[bytes] = []
     size = 0
     for event in events:
-        frame = _frame(event, epoch)
+        frame = _frame(event, epoch, named)
         if piece and size + len(frame) > PIECE:
             yield b"".join(piece)
             piece, size = [], 0
@@ -90,14 +98,16 @@ def control(name: str, facts: dict[str, object]) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), encode(facts))
 
 
-def _frame(event: RecordedEvent, epoch: int) -> bytes:
-    kept: bytes | None = event.__dict__.get("sse")
+def _frame(event: RecordedEvent, epoch: int, named: bool) -> bytes:
+    name = "sse" if named else "sse_message"
+    kept: bytes | None = event.__dict__.get(name)
     if kept is None:
+        called = named and event.event_type not in OWN_NAMES
+        field = f"event: {event.event_type}\n" if called else ""
         kept = (
-            f"id: {event.position};epoch={epoch}\nevent: {event.event_type}\n"
-            f"data: {event_json(event)}\n\n"
+            f"id: {event.position};epoch={epoch}\n{field}data: {event_json(event)}\n\n"
         ).encode()
-        event.__dict__["sse"] = kept
+        event.__dict__[name] = kept
     return kept
 
 

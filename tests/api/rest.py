@@ -81,7 +81,12 @@ def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
 def next_page(answer: httpx.Response) -> str | None:
     """Give the address of the next page, None at the end."""
     link = answer.links.get("next")
-    return None if link is None else link["url"]
+    return None if link is None else str(answer.url.join(link["url"]))
+
+
+def location(answer: httpx.Response) -> str:
+    """Give the address that an answer's Location means."""
+    return str(answer.url.join(answer.headers["location"]))
 
 
 async def all_pages(http: httpx.AsyncClient, address: str) -> list[list[dict[str, Any]]]:

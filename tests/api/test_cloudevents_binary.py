@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from eventstore_api.dispatch import Dispatcher
-from tests.api.rest import CLOUDEVENT, CLOUDEVENTS, append, head, problem, raw_request
+from tests.api.rest import CLOUDEVENT, CLOUDEVENTS, append, head, location, problem, raw_request
 
 pytestmark = pytest.mark.one_postgres
 
@@ -37,7 +37,7 @@ async def send(
 async def comes_back(http: httpx.AsyncClient, answer: httpx.Response) -> dict[str, Any]:
     """Read what was stored, as a CloudEvent without the store's own attributes."""
     assert answer.status_code in (200, 201), answer.text
-    found = await http.get(answer.headers["location"], headers={"accept": CLOUDEVENT})
+    found = await http.get(location(answer), headers={"accept": CLOUDEVENT})
     event: dict[str, Any] = found.json()
     return {name: value for name, value in event.items() if name not in OWN}
 
@@ -66,7 +66,7 @@ async def test_the_headers_are_the_event_and_the_body_is_its_data(http: httpx.As
         "data": json.loads(body),
         **attributes,
     }
-    event = (await http.get(first.headers["location"])).json()
+    event = (await http.get(location(first))).json()
     assert (event["type"], event["tags"]) == ("Paid", ["card", "new"])
 
 
@@ -155,7 +155,7 @@ async def test_values_are_decoded_as_the_binding_says(
         shared_app, "POST", b"/streams/" + stream.encode(), headers=raw, body=b"1"
     )
     assert answer.status == 201, answer.body
-    found = await shared_http.get(answer.headers["location"], headers={"accept": CLOUDEVENT})
+    found = await shared_http.get(location(answer), headers={"accept": CLOUDEVENT})
     assert (found.json()["subject"], found.json()["ext"]) == (meant, meant)
 
 

@@ -17,7 +17,7 @@ from cloudevents.v1.conversion import to_binary as to_binary_v1
 from cloudevents.v1.conversion import to_structured as to_structured_v1
 from cloudevents.v1.http import CloudEvent as CloudEventV1
 
-from tests.api.rest import CLOUDEVENT, CLOUDEVENTS
+from tests.api.rest import CLOUDEVENT, CLOUDEVENTS, location
 
 pytestmark = pytest.mark.one_postgres
 
@@ -29,7 +29,7 @@ JS: Final = "cloudevents@10.0.0"
 async def read_back(http: httpx.AsyncClient, answer: httpx.Response) -> CloudEvent:
     """Read what an append stored, by the SDK."""
     assert answer.status_code == 201, answer.text
-    found = await http.get(answer.headers["location"], headers={"accept": CLOUDEVENT})
+    found = await http.get(location(answer), headers={"accept": CLOUDEVENT})
     event = binding.from_http_event(binding.HTTPMessage(dict(found.headers), found.content))
     assert isinstance(event, CloudEvent)
     return event

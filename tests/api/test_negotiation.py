@@ -12,6 +12,7 @@ from tests.api.rest import (
     NDJSON,
     append,
     head,
+    location,
     problem,
     stream_path,
 )
@@ -63,7 +64,7 @@ async def test_one_event_comes_in_the_form_that_is_preferred(
 ) -> None:
     written = await append(shared_http, STREAM)
     [event_id] = written.json()["event_ids"]
-    for path in (written.headers["location"], f"/events/{event_id}"):
+    for path in (location(written), f"/events/{event_id}"):
         answer = await shared_http.get(path, headers={"accept": accept})
         assert (answer.status_code, answer.headers["content-type"]) == (200, given)
 

@@ -20,6 +20,7 @@ async def test_the_root_tells_what_this_is_and_where_everything_is(
     assert (body["epoch"], body["head"]) == (1, 3)
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", body["version"])
     for link in body["links"].values():
+        assert not link.startswith("/"), "relative, so that a path prefix is kept"
         assert (await http.get(link)).status_code == 200, link
 
 

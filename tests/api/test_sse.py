@@ -166,6 +166,92 @@ async def test_an_event_may_be_called_as_a_control_frame_is(http: httpx.AsyncCli
     assert [frame.data.get("type") for frame in frames] == ["caught-up", None]
 
 
+@pytest.mark.parametrize("name", ["lastEventId", "Last-Event-ID"])
+async def test_comes_back_by_a_query_parameter_where_no_header_can_be_sent(
+    http: httpx.AsyncClient, name: str
+) -> None:
+    await appended(http, "order-1", 4)
+    for path in ("/events?stream=order-1&", "/streams/order-1?after=0&"):
+        for given, header, found in (
+            ("2%3Bepoch%3D1", None, [3, 4]),
+            ("2", None, [3, 4]),
+            ("", None, [1, 2, 3, 4]),
+            ("1", "3;epoch=1", [4]),
+            ("1", "", [2, 3, 4]),
+        ):
+            headers = {} if header is None else {"last_event_id": header}
+            async with following(http, f"{path}{name}={given}", **headers) as stream:
+                frames = await stream.until("caught-up")
+                # Without an id a stream is followed from the revision that the address names.
+                seen = [frame.data["position"] for frame in frames[:-1]]
+                assert seen == [p for p in found if given or p > 1 or "after" not in path]
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "slug"),
+    [("x", 400, "malformed-request"), ("9", 409, "history-rewound"),
+     ("1%3Bepoch%3D2", 409, "history-rewound"), ("1&lastEventId=1", 400, "malformed-request")],
+)  # fmt: skip
+async def test_a_parameter_that_names_no_event_is_refused(
+    http: httpx.AsyncClient, value: str, status: int, slug: str
+) -> None:
+    await appended(http, "order-1", 1)
+    async with following(http, f"/events?lastEventId={value}") as stream:
+        problem(stream.answer, status, slug)
+
+
+OWN = ("error", "open", "message", "caught-up", "shutdown", "rewound", "failed")
+
+
+async def test_every_event_can_reach_onmessage(http: httpx.AsyncClient) -> None:
+    for kind in ("Placed", *OWN):
+        await http.post("/streams/order-1", json={"type": kind})
+    for path in ("/events?frames=message", "/streams/order-1?frames=message"):
+        async with following(http, path) as stream:
+            *history, head = await stream.until("caught-up")
+            assert {frame.event for frame in history} == {"message"}
+            assert [frame.data["type"] for frame in history] == ["Placed", *OWN]
+            assert head.data == {"head": len(OWN) + 1}
+
+
+async def test_no_frame_is_called_as_what_happens_to_the_connection(
+    http: httpx.AsyncClient,
+) -> None:
+    """EventSource itself has events `error` and `open`; control frames have no `type` in data."""
+    for kind in OWN:
+        await http.post("/streams/order-1", json={"type": kind})
+    async with following(http, "/events?frames=event") as stream:
+        frames = [await stream.frame() for _ in OWN]
+        head = await stream.frame()
+    seen = [(frame.event, frame.data["type"]) for frame in frames if frame is not None]
+    hidden = {"error": "message", "open": "message"}
+    assert seen == [(hidden.get(kind, kind), kind) for kind in OWN]
+    assert head == Frame("caught-up", {"head": len(OWN)}, f"{len(OWN)};epoch=1")
+
+
+@pytest.mark.parametrize("parameter", ["frames=message", "lastEventId=1", "Last-Event-ID=1"])
+async def test_what_only_a_follower_may_say_is_refused_elsewhere(
+    http: httpx.AsyncClient, parameter: str
+) -> None:
+    await appended(http, "order-1", 1)
+    for path in ("/events", "/streams/order-1"):
+        answer = await http.get(f"{path}?{parameter}")
+        problem(answer, 400, "malformed-request", "text/event-stream")
+    async with following(http, "/events?frames=all") as stream:
+        problem(stream.answer, 400, "malformed-request", "event or message")
+
+
+async def test_what_keeps_caches_away_means_nothing(http: httpx.AsyncClient) -> None:
+    await appended(http, "order-1", 2)
+    for path in ("/events", "/streams/order-1", "/streams/order-1/0", "/streams", "/categories"):
+        answer = await http.get(f"{path}?_=1796111405038")
+        assert answer.status_code == 200, path
+    answer = await http.get("/events?limit=1&_=1796111405038")
+    assert answer.links["next"]["url"] == "?limit=1&after=1"
+    async with following(http, "/events?_=1") as stream:
+        assert len(await stream.until("caught-up")) == 3
+
+
 async def test_a_restore_ends_the_stream_and_says_so(
     http: httpx.AsyncClient, connection: Pg
 ) -> None:

@@ -24,7 +24,7 @@ AT_ONCE: Final = 200
 BUDGET: Final = 60 << 10
 """Bytes that a follower may cost the service."""
 FILES: Final = 2 * FOLLOWERS + 500
-_REQUEST: Final = b"GET /events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+_REQUEST: Final = b"GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 _EVENT: Final = re.compile(rb'^data: \{"position":(\d+),', re.MULTILINE)
 _LISTENERS: Final = """
 SELECT count(*) FROM pg_stat_activity

@@ -66,6 +66,8 @@ def stuck_reader(url: str) -> socket.socket:
     """Ask for everything, and read only the beginning of the answer."""
     parts = urlsplit(url)
     connection = socket.create_connection((parts.hostname, parts.port), timeout=60)
-    connection.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n\r\n")
+    connection.sendall(
+        b"GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n"
+    )
     assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
     return connection

@@ -41,7 +41,7 @@ def asked(service: Service, accept: str) -> Iterator[HTTPResponse]:
         connection.settimeout(DEADLINE)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
         connection.connect((parts.hostname, parts.port))
-        request = f"GET /events HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n"
+        request = f"GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n"
         connection.sendall(request.encode())
         with HTTPResponse(connection) as answer:
             answer.begin()

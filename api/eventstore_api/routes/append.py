@@ -77,7 +77,7 @@ class AppendRoutes:
             **stored_headers(appended.position, store.epoch, replayed=appended.replayed),
             **waited,
             "etag": f'"{appended.revision}"',
-            "location": f"/streams/{encode(appended.stream_name)}/{appended.first_revision}",
+            "location": f"{encode(appended.stream_name)}/{appended.first_revision}",
         }
         out = appended_out(appended)
         out.wait = wait

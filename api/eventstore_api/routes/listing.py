@@ -134,7 +134,7 @@ async def list_streams(
             if value is not None
         )
         last = encode(found[-1].stream_name)
-        headers["link"] = f'</streams?{kept}after={last}&limit={limit}>; rel="next"'
+        headers["link"] = f'<?{kept}after={last}&limit={limit}>; rel="next"'
     body = {"streams": [{"stream": name, "revision": revision} for name, revision in found]}
     return Response(to_json(body), media_type=JSON, headers=headers)
 

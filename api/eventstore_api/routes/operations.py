@@ -13,16 +13,17 @@ from eventstore_api.routes.listing import Store
 from eventstore_api.wire import encode as to_json
 
 router = APIRouter(tags=["operations"])
+# Relative to this resource, wherever a proxy has put it.
 _LINKS = {
-    "streams": "/streams",
-    "events": "/events",
-    "categories": "/categories",
-    "event_types": "/event-types",
-    "projections": "/projections",
-    "consumers": "/consumers",
-    "health": "/health/ready",
-    "openapi": "/openapi.json",
-    "docs": "/docs",
+    "streams": "streams",
+    "events": "events",
+    "categories": "categories",
+    "event_types": "event-types",
+    "projections": "projections",
+    "consumers": "consumers",
+    "health": "health/ready",
+    "openapi": "openapi.json",
+    "docs": "docs",
 }
 
 

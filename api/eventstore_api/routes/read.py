@@ -21,14 +21,15 @@ from eventstore_api.headers import (
     last_event_id,
     negotiate,
 )
-from eventstore_api.parameters import DEFAULT_LIMIT, Parameters
+from eventstore_api.parameters import DEFAULT_LIMIT, IGNORED, Parameters
 from eventstore_api.problems import HttpError
 from eventstore_api.sse import HEADERS, SSE, stream
 from eventstore_api.wire import ndjson, page_json
 
 _OFFERED = (JSON, NDJSON, CLOUDEVENTS, SSE)
 _CACHING = {"cache-control": "no-cache", "vary": "accept"}
-STREAM_PARAMETERS = ("after", "before", "direction", "limit")
+FOLLOWER_PARAMETERS = ("frames", "lastEventId", "Last-Event-ID")
+STREAM_PARAMETERS = ("after", "before", "direction", "limit", *FOLLOWER_PARAMETERS)
 LOG_PARAMETERS = (*STREAM_PARAMETERS, "category", "stream", "type", "tag", "query")
 
 
@@ -43,7 +44,7 @@ class ReadRoutes:
         store = self._store()
         parameters = Parameters(request.query_string, STREAM_PARAMETERS)
         wait = check_prefer(request.headers)
-        resumed = last_event_id(request.headers)
+        resumed = last_event_id(request.headers, parameters.last_event_id())
         scan = stream_scan(
             request.name,
             after=parameters.integer("after", -1, END),
@@ -51,7 +52,7 @@ class ReadRoutes:
             direction=parameters.direction(),
         )
         limit = parameters.limit(store.limits)
-        form = negotiate(request.headers, _OFFERED)
+        form = _form(request.headers, parameters)
         await check_event_position(store, request.headers)
         query = EventQuery(streams=[request.name])
         if form == SSE:
@@ -73,7 +74,7 @@ class ReadRoutes:
         store = self._store()
         parameters = Parameters(request.query_string, LOG_PARAMETERS)
         wait = check_prefer(request.headers)
-        resumed = last_event_id(request.headers)
+        resumed = last_event_id(request.headers, parameters.last_event_id())
         query = parameters.query(store.limits)
         scan = log_scan(
             query,
@@ -82,7 +83,7 @@ class ReadRoutes:
             direction=parameters.direction(),
         )
         limit = parameters.limit(store.limits)
-        form = negotiate(request.headers, _OFFERED)
+        form = _form(request.headers, parameters)
         if form == SSE:
             await check_event_position(store, request.headers)
             return await self._follow(
@@ -111,6 +112,7 @@ class ReadRoutes:
                 raise HttpError(
                     "malformed-request", f"{SSE} goes forward and has no end: leave {name} out"
                 )
+        named = parameters.choice("frames", "event", "message") == "event"
         epoch = None
         if resumed is not None:  # a browser comes back with the same address
             (position, epoch), revision = resumed, -1
@@ -121,7 +123,7 @@ class ReadRoutes:
         follower = store.follower(query, after=position, epoch=epoch)
         head = await follower.check()
         headers = HEADERS | {"event-position": f"{head.position};epoch={head.epoch}"}
-        return Reply(200, headers, stream(follower, head.epoch))
+        return Reply(200, headers, stream(follower, head.epoch, named=named))
 
     async def _position_of(self, stream_name: str, revision: int) -> int:
         async for event in self._store().read_stream(stream_name, after=revision - 1, limit=1):
@@ -175,6 +177,16 @@ class ReadRoutes:
         return Reply(200, headers, page_json(events, head))
 
 
+def _form(headers: Headers, parameters: Parameters) -> str:
+    """Choose the representation, and refuse what only a follower may say of any other."""
+    form = negotiate(headers, _OFFERED)
+    if form != SSE:
+        for name in FOLLOWER_PARAMETERS:
+            if parameters.one(name) is not None:
+                raise HttpError("malformed-request", f"{name} is for Accept: {SSE}, not {form}")
+    return form
+
+
 def _applied(waits: bool, seconds: int) -> dict[str, str]:
     return {"preference-applied": f"wait={seconds}"} if waits else {}
 
@@ -212,6 +224,6 @@ async def check_event_position(store: EventStore, headers: Headers) -> int | Non
 def _next_link(request: Request, rest: Scan) -> str:
     pairs = parse_qsl(request.query_string.decode("latin-1"), keep_blank_values=True)
     bound = ("before", rest.before) if rest.backward else ("after", rest.after)
-    pairs = [(name, value) for name, value in pairs if name != bound[0]]
+    pairs = [(name, value) for name, value in pairs if name not in (bound[0], IGNORED)]
     query = urlencode([*pairs, (bound[0], str(bound[1]))])
-    return f'<{request.raw_path.partition("?")[0]}?{query}>; rel="next"'
+    return f'<?{query}>; rel="next"'  # relative: a proxy may serve this under another path

@@ -56,7 +56,7 @@ _DESCRIPTION: dict[str, Any] = {
             "header",
         ),
         _parameter(
-            "Prefer", {"type": "string"}, "wait=5: wait so long (60 s at most) for that", "header"
+            "Prefer", {"type": "string"}, "wait=5: wait so long (55 s at most) for that", "header"
         ),
         _parameter("If-None-Match", {"type": "string"}, "ETags that the reader knows", "header"),
     ]
@@ -111,8 +111,7 @@ async def read_table(
     if page.next_offset is not None:
         rest = [(name, parameters.one(name) or "") for name in parameters.names if name != "offset"]
         query = urlencode([*rest, ("offset", page.next_offset)])
-        path = request.scope["path"]
-        answer["link"] = f'<{path}?{query}>; rel="next"'
+        answer["link"] = f'<?{query}>; rel="next"'
     if wait and position is not None:
         answer["preference-applied"] = f"wait={wait}"
     return Response(text, headers=answer, media_type=JSON)
