@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -65,6 +68,38 @@ class Page(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+POLYFILL = "event-source-polyfill@1.0.31"
+POLYFILLED = """
+const [url, script] = args;
+const element = document.createElement('script');
+element.textContent = script;
+document.head.append(element);
+source = new EventSourcePolyfill(url, {headers: {Authorization: 'Bearer token'}});
+source.onerror = () => { losses.push(source.readyState); look(); };
+source.onmessage = frame => {
+  seen.push({last: frame.lastEventId, ...JSON.parse(frame.data)});
+  look();
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def polyfill(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of npm's event-source-polyfill, which can send headers."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("there is no npm on PATH")
+    folder = tmp_path_factory.mktemp("npm")
+    command = [npm, "pack", "--silent", POLYFILL]
+    packed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if packed.returncode != 0:
+        pytest.skip(f"npm does not give {POLYFILL}: {packed.stderr[-200:]}")
+    with tarfile.open(folder / packed.stdout.strip()) as archive:
+        file = archive.extractfile("package/src/eventsource.js")
+        assert file is not None
+        return file.read().decode()
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +179,25 @@ def test_it_comes_back_by_itself_after_a_restart_with_every_event_once(
         browser.run("await until(() => seen.some(frame => frame.position === 9))")
         events = [frame for frame in reached(browser, 0) if frame["kind"] != "caught-up"]
         assert [event["position"] for event in events] == list(range(1, 10))
+        assert browser.run("return losses.every(state => state === EventSource.CONNECTING)")
+
+
+def test_a_polyfill_that_sends_a_token_comes_back_by_its_query_parameter(
+    browser: Browser, origin: str, dsn: str, sync_store: SyncEventStore, polyfill: str
+) -> None:
+    sync_store.append("a", [EventData("Placed")] * 3)
+    with ExitStack() as stack:
+        service = stack.enter_context(serving(dsn, "--allow-origin", origin))
+        browser.run(POLYFILLED, f"{service.url}/events?frames=message", polyfill)
+        reached(browser, 3)
+        service.kill()
+        browser.run("await until(() => losses.length)")
+        sync_store.append("a", [EventData("error"), EventData("Paid")])
+        port = int(service.url.rpartition(":")[2])
+        stack.enter_context(serving(dsn, "--allow-origin", origin, port=port))
+        events = reached(browser, 5)
+        assert [event["position"] for event in events] == [1, 2, 3, 4, 5]
+        assert [event["type"] for event in events[3:]] == ["error", "Paid"]
         assert browser.run("return losses.every(state => state === EventSource.CONNECTING)")
 
 
