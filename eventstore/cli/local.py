@@ -18,6 +18,7 @@ class LocalService(NamedTuple):
 
     url: str
     dsn: str
+    writer_dsn: str
     worker_dsn: str
     data_dir: Path
 
@@ -29,7 +30,7 @@ def local_service(data_dir: Path | None, environ: Mapping[str, str]) -> LocalSer
     hint = "start it: eventstore serve, or name a database with --dsn"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        dsns = str(facts["dsn"]), str(facts["worker_dsn"])
+        dsns = (str(facts[name]) for name in ("dsn", "writer_dsn", "worker_dsn"))
         found = LocalService(str(facts["url"]), *dsns, folder)
         pid = int(facts["pid"])
     except (FileNotFoundError, NotADirectoryError):

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import typer
 
 from eventstore.cli.options import DataDirOption, DsnOption
-from eventstore.cli.where import resolve_database
+from eventstore.cli.where import Role, resolve_database
 from eventstore.core.errors import EventStoreError
 
 
@@ -22,24 +22,33 @@ def psql(
         bool,
         typer.Option("--print-dsn", help="Print a DSN for EventStore(dsn): as a worker logs in."),
     ] = False,
+    admin: Annotated[
+        bool,
+        typer.Option("--admin", help="Log in as the local server's administrator."),
+    ] = False,
     dsn: DsnOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Open psql on the store's database; every other option goes to psql.
 
-    Without --dsn: that of the 'eventstore serve' that runs on this machine.
+    Without --dsn: that of the 'eventstore serve' that runs on this machine, as a
+    login that may read, append and operate. --admin may do everything: whatever
+    workers put into read tables then runs with an administrator's rights too.
 
     \b
     eventstore psql
     eventstore psql -c '\\d+ eventstore.events'
     eventstore psql -c "SELECT eventstore.append('order-1', 'OrderPlaced', '{}')"
     eventstore psql -At -c 'SELECT count(*) FROM eventstore.events'
+    eventstore psql --admin -c 'SELECT eventstore.begin_epoch()'
     DSN=$(eventstore psql --print-dsn) python myapp.py
     """
     if print_dsn:
-        typer.echo(resolve_database(dsn, None, data_dir, os.environ, role="worker").dsn)
+        role: Role = "admin" if admin else "worker"
+        typer.echo(resolve_database(dsn, None, data_dir, os.environ, role=role).dsn)
         return
-    database = resolve_database(dsn, None, data_dir, os.environ)
+    role = "admin" if admin else "writer"
+    database = resolve_database(dsn, None, data_dir, os.environ, role=role)
     program = _program(prefer_own=database.is_local)
     address, password = without_password(database.dsn)
     environment = dict(os.environ)

@@ -254,6 +254,7 @@ def _service_file(path: Path, database: LocalDatabase, address: str) -> Iterator
     facts = {
         "url": address,
         "dsn": database.admin_dsn,
+        "writer_dsn": database.service_dsn,
         "worker_dsn": database.worker_dsn,
         "pid": os.getpid(),
     }

@@ -22,6 +22,9 @@ from eventstore.cli.target import DEFAULT_URL, Target, check_dsn, database_title
 from eventstore.core.errors import EventStoreError
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_schema_name
 
+Role = Literal["admin", "writer", "worker"]
+"""How a command logs in to the database of a local service."""
+
 _HERE: Final = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -73,7 +76,7 @@ def resolve_service(url: str | None, data_dir: Path | None, environ: Mapping[str
     at = _named(None, url, None, data_dir, environ)
     if at.dsn is not None and at.url is None and at.data_dir is None:
         local = running_service(None, environ)
-        if local is None or at.dsn not in (local.dsn, local.worker_dsn):
+        if local is None or at.dsn not in (local.dsn, local.writer_dsn, local.worker_dsn):
             raise EventStoreError(
                 f"EVENTSTORE_DSN names {database_title(at.dsn)}, and this goes to a service: name "
                 "the one of that database with --url or EVENTSTORE_URL"
@@ -87,7 +90,7 @@ def resolve_database(
     data_dir: Path | None,
     environ: Mapping[str, str],
     *,
-    role: Literal["admin", "worker"] = "admin",
+    role: Role = "admin",
 ) -> Database:
     """Decide for a command that needs the database; a local service's is opened as `role`."""
     at = _named(dsn, None, schema, data_dir, environ)
@@ -96,8 +99,8 @@ def resolve_database(
     local = local_service(at.data_dir, environ)
     if at.url is not None:
         _refuse_two_stores([_of_url(at.url), _of_folder(local)], schema_of(schema, environ))
-    found = local.worker_dsn if role == "worker" else local.dsn
-    return Database(found, local.url, is_local=True)
+    logins = {"admin": local.dsn, "writer": local.writer_dsn, "worker": local.worker_dsn}
+    return Database(logins[role], local.url, is_local=True)
 
 
 def schema_of(schema: str | None, environ: Mapping[str, str]) -> str:

@@ -167,7 +167,7 @@ def test_a_projection_goes_as_a_whole(built: Cli, sql: Psql) -> None:
 def test_a_workers_login_is_enough(built: Cli, dsn: str, login: Login, tmp_path: Path) -> None:
     """Of the local service it is taken, and not the administrator's."""
     facts = {"url": "http://127.0.0.1:1", "dsn": "postgresql://nobody@/none", "pid": os.getpid()}
-    facts["worker_dsn"] = login("eventstore_worker", dsn)
+    facts |= {"writer_dsn": facts["dsn"], "worker_dsn": login("eventstore_worker", dsn)}
     (tmp_path / "service.json").write_text(json.dumps(facts))
     here = ("--data-dir", tmp_path, "--restart", "--compare", "--switch")
     done = built("projections", "rebuild", "orders", *SECOND, *here)

@@ -31,6 +31,7 @@ OTHER = "postgresql://u@127.0.0.1:9/other"
 URL = "http://127.0.0.1:9"
 LOCAL = "http://127.0.0.1:10"
 ADMIN = "postgresql://postgres@/eventstore?host=/x"
+WRITER = "postgresql://eventstore_service@/eventstore?host=/x"
 WORKER = "postgresql://eventstore_runner@/eventstore?host=/x"
 
 
@@ -46,7 +47,7 @@ def default_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run_service(folder: Path, url: str = LOCAL, dsn: str = ADMIN, worker: str = WORKER) -> None:
     """Write what a running service writes."""
     folder.mkdir(exist_ok=True)
-    facts = {"url": url, "dsn": dsn, "worker_dsn": worker, "pid": os.getpid()}
+    facts = {"url": url, "dsn": dsn, "writer_dsn": WRITER, "worker_dsn": worker, "pid": os.getpid()}
     (folder / "service.json").write_text(json.dumps(facts))
 
 
@@ -132,8 +133,9 @@ def test_a_command_that_needs_the_database_goes_by_the_same_rule(
     title = LOCAL if is_local else "other at 127.0.0.1:9"
     found = resolve_database(dsn, None, folder, environ)
     assert found == Database(expected, title, is_local)
-    found = resolve_database(dsn, None, folder, environ, role="worker")
-    assert found == Database(WORKER if is_local else expected, title, is_local)
+    for role, login in (("writer", WRITER), ("worker", WORKER)):
+        found = resolve_database(dsn, None, folder, environ, role=role)
+        assert found == Database(login if is_local else expected, title, is_local)
 
 
 @pytest.mark.parametrize(("dsn", "url", "schema"), [(DSN, URL, None), (None, URL, "shop")])
@@ -242,4 +244,19 @@ def test_serve_takes_the_data_directory_that_is_named_now(tmp_path: Path) -> Non
 def test_a_dsn_for_programs_is_a_workers(default_dir: Path) -> None:
     run_service(default_dir)
     assert Cli()("psql", "--print-dsn").out == f"{WORKER}\n"
+    assert Cli()("psql", "--print-dsn", "--admin").out == f"{ADMIN}\n"
     assert Cli()("psql", "--print-dsn", "--dsn", DSN).out == f"{DSN}\n"
+
+
+def test_psql_logs_in_as_a_writer_unless_an_administrator_is_asked_for(
+    default_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_service(default_dir)
+    run: list[list[str]] = []
+    monkeypatch.setattr(os, "execve", lambda _program, arguments, _environ: run.append(arguments))
+    Cli()("psql", "-c", "SELECT 1")
+    Cli()("psql", "--admin", "-c", "SELECT 1")
+    assert [arguments[1:] for arguments in run] == [
+        [WRITER, "-c", "SELECT 1"],
+        [ADMIN, "-c", "SELECT 1"],
+    ]
