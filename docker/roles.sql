@@ -11,7 +11,9 @@ CREATE ROLE eventstore_owner NOLOGIN;
 CREATE ROLE eventstore_writer NOLOGIN;
 CREATE ROLE eventstore_reader NOLOGIN;
 CREATE ROLE eventstore_worker NOLOGIN;
-GRANT eventstore_worker TO eventstore_owner;  -- whose functions rename and drop read tables
+CREATE ROLE eventstore_inline NOLOGIN;
+GRANT eventstore_worker TO eventstore_inline;  -- which runs the code that workers put into read tables
+GRANT eventstore_inline TO eventstore_owner;  -- whose functions rename and drop read tables
 
 CREATE ROLE eventstore_migrate_login LOGIN PASSWORD :'migrate_password' IN ROLE eventstore_owner;
 CREATE ROLE eventstore_api_login LOGIN PASSWORD :'api_password' IN ROLE eventstore_writer;

@@ -10,7 +10,7 @@ from typing import TextIO
 from eventstore.core.errors import InvalidInput, SchemaMismatch
 from eventstore.postgres.dsn import check_dsn
 
-REQUIRED_REVISION = "0005"
+REQUIRED_REVISION = "0006"
 """The migration that this code needs; a test compares it with the newest file."""
 
 DEFAULT_SCHEMA = "eventstore"

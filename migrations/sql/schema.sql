@@ -1705,24 +1705,28 @@ ALTER FUNCTION eventstore.drop_projection(projection text, version integer) OWNE
 COMMENT ON FUNCTION eventstore.drop_projection(projection text, version integer) IS 'Remove a version that does not serve, with its tables: SELECT eventstore.drop_projection(''orders'', 1); without a version the whole projection';
 
 --
--- Name: empty_read_table(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_worker
+-- Name: empty_read_table(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_inline
 --
 
 CREATE FUNCTION eventstore.empty_read_table(_table text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+DECLARE
+    _before text[];
 BEGIN
-    IF current_user OPERATOR(pg_catalog.<>) 'eventstore_worker' THEN
-        RAISE EXCEPTION 'eventstore.empty_read_table() is to run as eventstore_worker' USING ERRCODE = 'insufficient_privilege';
+    IF current_user <> 'eventstore_inline' THEN
+        RAISE EXCEPTION 'eventstore.empty_read_table() is to run as eventstore_inline' USING ERRCODE = 'insufficient_privilege';
     END IF;
+    _before := eventstore.surroundings_v1(current_setting('search_path'));
     EXECUTE format('TRUNCATE eventstore_read.%I', _table);
+    PERFORM eventstore.refuse_changes_v1(_before, eventstore.surroundings_v1(pg_catalog.current_setting('search_path')));
 END $$;
 
-ALTER FUNCTION eventstore.empty_read_table(_table text) OWNER TO eventstore_worker;
+ALTER FUNCTION eventstore.empty_read_table(_table text) OWNER TO eventstore_inline;
 
 --
--- Name: FUNCTION empty_read_table(_table text); Type: COMMENT; Schema: eventstore; Owner: eventstore_worker
+-- Name: FUNCTION empty_read_table(_table text); Type: COMMENT; Schema: eventstore; Owner: eventstore_inline
 --
 
 COMMENT ON FUNCTION eventstore.empty_read_table(_table text) IS 'Part of rebuild_projection: empties a read table with a worker''s rights';
@@ -2926,7 +2930,7 @@ ALTER FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) O
 COMMENT ON FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) IS 'The names that the read tables of a version have now';
 
 --
--- Name: read_table_sum(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_worker
+-- Name: read_table_sum(text, text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_inline
 --
 
 CREATE FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) RETURNS record
@@ -2935,23 +2939,27 @@ CREATE FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO'
     AS $$
+DECLARE
+    _before text[];
 BEGIN
-    IF current_user OPERATOR(pg_catalog.<>) 'eventstore_worker' THEN
-        RAISE EXCEPTION 'eventstore.read_table_sum() is to run as eventstore_worker' USING ERRCODE = 'insufficient_privilege';
+    IF current_user <> 'eventstore_inline' THEN
+        RAISE EXCEPTION 'eventstore.read_table_sum() is to run as eventstore_inline' USING ERRCODE = 'insufficient_privilege';
     END IF;
     IF _table IS NOT NULL THEN
+        _before := eventstore.surroundings_v1(current_setting('search_path'));
         EXECUTE format(
             'SELECT count(*), lpad(to_hex(mod(coalesce(sum(hashtextextended(ROW(%s)::text, 0)), 0), 9223372036854775808)::bigint), 16, ''0'')'
             ' FROM eventstore_read.%I AS t',
             (SELECT coalesce(string_agg(format('t.%I', c), ', ' ORDER BY c), '') FROM unnest(_columns) AS c),
             _table) INTO "rows", checksum;
+        PERFORM eventstore.refuse_changes_v1(_before, eventstore.surroundings_v1(pg_catalog.current_setting('search_path')));
     END IF;
 END $$;
 
-ALTER FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) OWNER TO eventstore_worker;
+ALTER FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) OWNER TO eventstore_inline;
 
 --
--- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: COMMENT; Schema: eventstore; Owner: eventstore_worker
+-- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: COMMENT; Schema: eventstore; Owner: eventstore_inline
 --
 
 COMMENT ON FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) IS 'Part of compare_projection: rows and checksum of a read table';
@@ -3038,6 +3046,34 @@ ALTER FUNCTION eventstore.refuse_change() OWNER TO eventstore_owner;
 --
 
 COMMENT ON FUNCTION eventstore.refuse_change() IS 'Trigger: refuses UPDATE, DELETE and TRUNCATE of the log';
+
+--
+-- Name: refuse_changes_v1(text[], text[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.refuse_changes_v1(_before text[], _after text[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    _changed text;
+BEGIN
+    IF _before <> _after THEN
+        SELECT regexp_replace(c.was, '[=@].*', '') INTO _changed
+          FROM unnest(_before, _after) AS c(was, now) WHERE c.was IS DISTINCT FROM c.now LIMIT 1;
+        RAISE EXCEPTION 'the code of a projection in eventstore_read changes %, which is the session''s or the store''s', _changed
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'pause that projection, and take what changes it out of its functions, triggers and views';
+    END IF;
+END $$;
+
+ALTER FUNCTION eventstore.refuse_changes_v1(_before text[], _after text[]) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION refuse_changes_v1(_before text[], _after text[]); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.refuse_changes_v1(_before text[], _after text[]) IS 'Part of what runs the code of workers: refuses what that code changed around itself';
 
 --
 -- Name: replay_parked(text, text, bigint[]); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -3138,24 +3174,28 @@ ALTER FUNCTION eventstore.retry_parked(projection text, stream_name text, versio
 COMMENT ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) IS 'Try a parked stream again: SELECT eventstore.retry_parked(''orders'', ''order-1''); without a stream all of them';
 
 --
--- Name: run_inline(text, bigint, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_worker
+-- Name: run_inline(text, bigint, bigint); Type: FUNCTION; Schema: eventstore; Owner: eventstore_inline
 --
 
 CREATE FUNCTION eventstore.run_inline(_function text, _after bigint, _upto bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
+DECLARE
+    _before text[];
 BEGIN
-    IF current_user OPERATOR(pg_catalog.<>) 'eventstore_worker' THEN
-        RAISE EXCEPTION 'eventstore.run_inline() is to run as eventstore_worker' USING ERRCODE = 'insufficient_privilege';
+    IF current_user <> 'eventstore_inline' THEN
+        RAISE EXCEPTION 'eventstore.run_inline() is to run as eventstore_inline' USING ERRCODE = 'insufficient_privilege';
     END IF;
+    _before := eventstore.surroundings_v1(current_setting('search_path'));
     EXECUTE format('SELECT eventstore_read.%I($1, $2)', _function) USING _after, _upto;
+    PERFORM eventstore.refuse_changes_v1(_before, eventstore.surroundings_v1(pg_catalog.current_setting('search_path')));
 END $_$;
 
-ALTER FUNCTION eventstore.run_inline(_function text, _after bigint, _upto bigint) OWNER TO eventstore_worker;
+ALTER FUNCTION eventstore.run_inline(_function text, _after bigint, _upto bigint) OWNER TO eventstore_inline;
 
 --
--- Name: FUNCTION run_inline(_function text, _after bigint, _upto bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_worker
+-- Name: FUNCTION run_inline(_function text, _after bigint, _upto bigint); Type: COMMENT; Schema: eventstore; Owner: eventstore_inline
 --
 
 COMMENT ON FUNCTION eventstore.run_inline(_function text, _after bigint, _upto bigint) IS 'Part of apply_inline: runs an inline projection with a worker''s rights';
@@ -3211,6 +3251,67 @@ ALTER FUNCTION eventstore.skip_parked(projection text, stream_name text, version
 --
 
 COMMENT ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) IS 'Leave out the event on which a parked stream waits: SELECT eventstore.skip_parked(''orders'', ''order-1'')';
+
+--
+-- Name: surroundings_v1(text); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
+--
+
+CREATE FUNCTION eventstore.surroundings_v1(_search_path text) RETURNS text[]
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT array_agg(s.name || '=' || coalesce(current_setting(s.name, true), '')) || ('search_path=' || _search_path)
+           || ARRAY(SELECT p.proname || '@' || p.xmin::text FROM pg_proc AS p
+                     WHERE p.pronamespace = 'eventstore'::regnamespace
+                       AND p.proname IN ('run_inline', 'empty_read_table', 'read_table_sum')
+                     ORDER BY p.proname)
+      FROM unnest('{
+        DateStyle, IntervalStyle, TimeZone, application_name, array_nulls, backend_flush_after,
+        backslash_quote, bytea_output, check_function_bodies, client_connection_check_interval,
+        client_encoding, client_min_messages, commit_siblings, constraint_exclusion, cpu_index_tuple_cost,
+        cpu_operator_cost, cpu_tuple_cost, createrole_self_grant, cursor_tuple_fraction,
+        debug_logical_replication_streaming, debug_parallel_query, debug_pretty_print, debug_print_parse,
+        debug_print_plan, debug_print_rewritten, default_statistics_target, default_table_access_method,
+        default_tablespace, default_text_search_config, default_toast_compression,
+        default_transaction_deferrable, default_transaction_isolation, default_transaction_read_only,
+        effective_cache_size, effective_io_concurrency, enable_async_append, enable_bitmapscan,
+        enable_distinct_reordering, enable_gathermerge, enable_group_by_reordering, enable_hashagg,
+        enable_hashjoin, enable_incremental_sort, enable_indexonlyscan, enable_indexscan, enable_material,
+        enable_memoize, enable_mergejoin, enable_nestloop, enable_parallel_append, enable_parallel_hash,
+        enable_partition_pruning, enable_partitionwise_aggregate, enable_partitionwise_join,
+        enable_presorted_aggregate, enable_self_join_elimination, enable_seqscan, enable_sort,
+        enable_tidscan, escape_string_warning, exit_on_error, extra_float_digits, file_copy_method,
+        force_parallel_mode, from_collapse_limit, geqo, geqo_effort, geqo_generations, geqo_pool_size,
+        geqo_seed, geqo_selection_bias, geqo_threshold, gin_fuzzy_search_limit, gin_pending_list_limit,
+        hash_mem_multiplier, icu_validation_level, idle_in_transaction_session_timeout,
+        idle_session_timeout, io_combine_limit, jit, jit_above_cost, jit_expressions,
+        jit_inline_above_cost, jit_optimize_above_cost, jit_tuple_deforming, join_collapse_limit,
+        lc_monetary, lc_numeric, lc_time, local_preload_libraries, lock_timeout,
+        log_parameter_max_length_on_error, logical_decoding_work_mem, maintenance_io_concurrency,
+        maintenance_work_mem, max_parallel_maintenance_workers, max_parallel_workers,
+        max_parallel_workers_per_gather, md5_password_warnings, min_parallel_index_scan_size,
+        min_parallel_table_scan_size, parallel_leader_participation, parallel_setup_cost,
+        parallel_tuple_cost, password_encryption, plan_cache_mode, quote_all_identifiers, random_page_cost,
+        recursive_worktable_factor, restrict_nonsystem_relation_kind, row_security, scram_iterations,
+        seq_page_cost, standard_conforming_strings, statement_timeout, stats_fetch_consistency,
+        synchronize_seqscans, synchronous_commit, tcp_keepalives_count, tcp_keepalives_idle,
+        tcp_keepalives_interval, tcp_user_timeout, temp_buffers, temp_tablespaces, timezone_abbreviations,
+        trace_notify, trace_sort, transaction_timeout, transform_null_equals, vacuum_buffer_usage_limit,
+        vacuum_cost_delay, vacuum_cost_limit, vacuum_cost_page_dirty, vacuum_cost_page_hit,
+        vacuum_cost_page_miss, vacuum_failsafe_age, vacuum_freeze_min_age, vacuum_freeze_table_age,
+        vacuum_max_eager_freeze_failure_rate, vacuum_multixact_failsafe_age,
+        vacuum_multixact_freeze_min_age, vacuum_multixact_freeze_table_age, vacuum_truncate,
+        wal_sender_timeout, wal_skip_threshold, work_mem, xmlbinary, xmloption
+      }'::text[]) AS s(name)
+$$;
+
+ALTER FUNCTION eventstore.surroundings_v1(_search_path text) OWNER TO eventstore_owner;
+
+--
+-- Name: FUNCTION surroundings_v1(_search_path text); Type: COMMENT; Schema: eventstore; Owner: eventstore_owner
+--
+
+COMMENT ON FUNCTION eventstore.surroundings_v1(_search_path text) IS 'Part of what runs the code of workers: what that code has to leave as it is';
 
 --
 -- Name: switch_gap(text, integer, integer); Type: FUNCTION; Schema: eventstore; Owner: eventstore_owner
@@ -5171,7 +5272,7 @@ GRANT ALL ON FUNCTION eventstore.drop_projection(projection text, version intege
 GRANT ALL ON FUNCTION eventstore.drop_projection(projection text, version integer) TO eventstore_worker;
 
 --
--- Name: FUNCTION empty_read_table(_table text); Type: ACL; Schema: eventstore; Owner: eventstore_worker
+-- Name: FUNCTION empty_read_table(_table text); Type: ACL; Schema: eventstore; Owner: eventstore_inline
 --
 
 REVOKE ALL ON FUNCTION eventstore.empty_read_table(_table text) FROM PUBLIC;
@@ -5411,7 +5512,7 @@ GRANT ALL ON FUNCTION eventstore.read_stream(stream_name text, after bigint, max
 REVOKE ALL ON FUNCTION eventstore.read_table_names(_of eventstore.projection_versions) FROM PUBLIC;
 
 --
--- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: ACL; Schema: eventstore; Owner: eventstore_worker
+-- Name: FUNCTION read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text); Type: ACL; Schema: eventstore; Owner: eventstore_inline
 --
 
 REVOKE ALL ON FUNCTION eventstore.read_table_sum(_table text, _columns text[], OUT rows bigint, OUT checksum text) FROM PUBLIC;
@@ -5439,6 +5540,13 @@ GRANT ALL ON FUNCTION eventstore.receive(consumer_group text, max_events integer
 REVOKE ALL ON FUNCTION eventstore.refuse_change() FROM PUBLIC;
 
 --
+-- Name: FUNCTION refuse_changes_v1(_before text[], _after text[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.refuse_changes_v1(_before text[], _after text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.refuse_changes_v1(_before text[], _after text[]) TO eventstore_inline;
+
+--
 -- Name: FUNCTION replay_parked(consumer_group text, stream_name text, positions bigint[]); Type: ACL; Schema: eventstore; Owner: eventstore_owner
 --
 
@@ -5463,7 +5571,7 @@ GRANT ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text,
 GRANT ALL ON FUNCTION eventstore.retry_parked(projection text, stream_name text, version integer) TO eventstore_worker;
 
 --
--- Name: FUNCTION run_inline(_function text, _after bigint, _upto bigint); Type: ACL; Schema: eventstore; Owner: eventstore_worker
+-- Name: FUNCTION run_inline(_function text, _after bigint, _upto bigint); Type: ACL; Schema: eventstore; Owner: eventstore_inline
 --
 
 REVOKE ALL ON FUNCTION eventstore.run_inline(_function text, _after bigint, _upto bigint) FROM PUBLIC;
@@ -5475,6 +5583,13 @@ REVOKE ALL ON FUNCTION eventstore.run_inline(_function text, _after bigint, _upt
 REVOKE ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) TO eventstore_writer;
 GRANT ALL ON FUNCTION eventstore.skip_parked(projection text, stream_name text, version integer) TO eventstore_worker;
+
+--
+-- Name: FUNCTION surroundings_v1(_search_path text); Type: ACL; Schema: eventstore; Owner: eventstore_owner
+--
+
+REVOKE ALL ON FUNCTION eventstore.surroundings_v1(_search_path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION eventstore.surroundings_v1(_search_path text) TO eventstore_inline;
 
 --
 -- Name: FUNCTION switch_gap(_projection text, _serving integer, _version integer, OUT behind bigint, OUT fault text); Type: ACL; Schema: eventstore; Owner: eventstore_owner

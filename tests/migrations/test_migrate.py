@@ -134,6 +134,9 @@ def test_the_command_to_run_names_the_schema() -> None:
     check_revision(REQUIRED_REVISION)
 
 
+ROLES = ("owner", "writer", "reader", "worker", "inline")
+
+
 class Tenant:
     """A database of its own user, and a store's name for which the server has no roles yet."""
 
@@ -148,6 +151,12 @@ class Tenant:
 
     def run(self, statement: str) -> None:
         self.admin.execute(statement.encode())
+
+    def is_there(self) -> bool:
+        found = self.admin.execute(
+            "SELECT to_regnamespace(%s) IS NOT NULL", [self.schema]
+        ).fetchone()
+        return found == (True,)
 
     def works(self) -> bool:
         migrate(self.dsn, schema=self.schema)
@@ -177,17 +186,43 @@ def test_a_user_who_may_not_create_roles_is_told_what_an_administrator_has_to_do
     with pytest.raises(DBAPIError, match=f"role {tenant.schema}_owner is missing") as refused:
         migrate(tenant.dsn, schema=tenant.schema)
     said = str(refused.value)
-    for role in ("owner", "writer", "reader", "worker"):
+    for role in ROLES:
         assert f"CREATE ROLE {tenant.schema}_{role} NOLOGIN" in said
-    for role in ("owner", "writer", "reader", "worker"):
+    for role in ROLES:
         tenant.run(f"CREATE ROLE {tenant.schema}_{role} NOLOGIN")
     with pytest.raises(DBAPIError, match=f"run: GRANT {tenant.schema}_owner TO {tenant.user}"):
         migrate(tenant.dsn, schema=tenant.schema)
     tenant.run(f"GRANT {tenant.schema}_owner TO {tenant.user}")
-    grant = f"GRANT {tenant.schema}_worker TO {tenant.schema}_owner"
-    with pytest.raises(DBAPIError, match=f"run: {grant}"):
-        migrate(tenant.dsn, schema=tenant.schema)
-    tenant.run(grant)
+    for role, member in (("worker", "inline"), ("inline", "owner")):
+        grant = f"GRANT {tenant.schema}_{role} TO {tenant.schema}_{member}"
+        with pytest.raises(DBAPIError, match=f"run: {grant}"):
+            migrate(tenant.dsn, schema=tenant.schema)
+        tenant.run(grant)
+    assert tenant.works()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_that_was_there_for_something_else_is_not_handed_the_log(
+    tenant: Tenant, role: str, subtests: pytest.Subtests
+) -> None:
+    tenant.run(f"ALTER ROLE {tenant.user} CREATEROLE")
+    name = f"{tenant.schema}_{role}"
+    tenant.run(f"CREATE ROLE {name}")
+    for attribute, says in (
+        ("LOGIN", "can log in"),
+        ("SUPERUSER", "is a superuser"),
+        ("CREATEROLE", "may create roles"),
+        ("REPLICATION", "may replicate"),
+        ("BYPASSRLS", "may bypass row security"),
+    ):
+        with subtests.test(attribute):
+            tenant.run(f"ALTER ROLE {name} {attribute}")
+            with pytest.raises(DBAPIError, match=f"role {name} {says}") as refused:
+                migrate(tenant.dsn, schema=tenant.schema)
+            assert f"ALTER ROLE {name} NOLOGIN" in str(refused.value)
+            assert not tenant.is_there()
+            tenant.run(f"ALTER ROLE {name} NO{attribute}")
+    tenant.run(f"GRANT {name} TO {tenant.user} WITH ADMIN OPTION")
     assert tenant.works()
 
 

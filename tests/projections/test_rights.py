@@ -5,9 +5,10 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from eventstore import EventStore
+from eventstore import EventData, EventStore
 from eventstore.projections.registry import register
-from tests.fix_database import new_pg
+from eventstore.sync import SyncEventStore
+from tests.fix_database import Psql, new_pg
 from tests.fix_psql import Login
 from tests.projections.orders import working
 from tests.projections.test_inline import attached, inline
@@ -31,15 +32,10 @@ def invoking(function: str, body: str, returns: str) -> str:
     )
 
 
-def altered(function: str) -> tuple[str, str]:
-    """Make a function of the workers run as whoever calls it, and look for names elsewhere."""
-    alter = f"ALTER FUNCTION eventstore.{function}"
-    return f"{alter} SECURITY INVOKER", f"{alter} SET search_path = eventstore_read, pg_catalog"
-
-
-def operator(name: str, type_: str, result: str) -> tuple[str, str]:
+def operator(name: str, type_: str, result: str) -> tuple[str, ...]:
     """Make an operator that whoever finds it first runs with rights of his own."""
     return (
+        f"DROP OPERATOR IF EXISTS eventstore_read.{name} ({type_}, {type_})",
         invoking(f"forge({type_}, {type_})", f"{FORGE} RETURN {result};", "boolean"),
         f"CREATE OPERATOR eventstore_read.{name}"
         f" (LEFTARG = {type_}, RIGHTARG = {type_}, FUNCTION = eventstore_read.forge)",
@@ -49,91 +45,112 @@ def operator(name: str, type_: str, result: str) -> tuple[str, str]:
 OPERATORS = (*operator("=", "text", "true"), *operator("<>", "name", "false"))
 
 
-def operate(dsn: str, statement: str, *, refused: bool) -> None:
-    with psycopg.connect(dsn, autocommit=True) as operator:
-        if refused:
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                operator.execute(statement.encode())
-        else:
-            operator.execute(statement.encode())
+def refused(dsn: str, statement: str) -> None:
+    """Run a statement that may not be carried out, and see that the session is as it was."""
+    with psycopg.connect(dsn, autocommit=True) as session:
+        session.execute("DO $$ BEGIN END $$")  # loads PL/pgSQL, which has settings of its own
+        before = session.execute("SELECT name, setting FROM pg_settings").fetchall()
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute(statement.encode())
+        assert session.execute("SELECT name, setting FROM pg_settings").fetchall() == before
 
 
-@pytest.mark.parametrize(
-    ("body", "more", "refused"),
-    [
-        (FORGE, (), True),
-        (FORGE, (*OPERATORS, *altered("run_inline")), True),
-        (MISLEAD, OPERATORS, False),
-    ],
-    ids=["its body", "its caller altered", "its search_path"],
-)
-async def test_an_inline_function_that_a_worker_replaced_cannot_forge_the_log(
-    store: EventStore,
-    dsn: str,
-    login: Login,
-    body: str,
-    more: tuple[str, ...],
-    refused: bool,
+HARM = {
+    "the log": (FORGE,),
+    "its search_path, with operators of its own there": (MISLEAD, *OPERATORS),
+    "how durable a commit is": ("SET synchronous_commit = off;",),
+    "how durable this commit is": ("SET LOCAL synchronous_commit = off;",),
+    "a timeout": ("PERFORM set_config('statement_timeout', '1ms', false);",),
+    "the time zone": ("SET TimeZone = 'Asia/Tokyo';",),
+    "who runs it": ("ALTER FUNCTION eventstore.run_inline SECURITY INVOKER;",),
+    "where its caller is": ("ALTER FUNCTION eventstore.run_inline SET SCHEMA eventstore_read;",),
+    "whether its caller is": ("DROP FUNCTION eventstore.empty_read_table;",),
+}
+"""What the code of a worker tries to change, and what that takes besides."""
+
+
+async def test_an_inline_function_that_a_worker_replaced_changes_read_tables_alone(
+    store: EventStore, dsn: str, login: Login, subtests: pytest.Subtests
 ) -> None:
     worker = login("eventstore_worker", dsn)
     async with working(store, worker, inline()), new_pg(dsn) as connection:
         await attached(connection)
-    function = invoking("totals__inline_v1(bigint, bigint)", body, "void")
-    as_worker(worker, function, *more)
-    append = "SELECT eventstore.append('order-1', 'Placed')"
-    operate(login("eventstore_writer", dsn), append, refused=refused)
+    for name, (body, *more) in HARM.items():
+        with subtests.test(name):
+            as_worker(worker, invoking("totals__inline_v1(bigint, bigint)", body, "void"), *more)
+            refused(
+                login("eventstore_writer", dsn), "SELECT eventstore.append('order-1', 'Placed')"
+            )
     head = await store.head()
-    assert (head.position, head.epoch) == (0 if refused else 1, 1)
+    assert (head.position, head.epoch) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("body", "more", "refused"),
-    [
-        (FORGE, (), True),
-        (FORGE, (*OPERATORS, *altered("empty_read_table")), True),
-        (MISLEAD, OPERATORS, False),
-    ],
-    ids=["its body", "its caller altered", "its search_path"],
-)
-async def test_a_trigger_on_a_read_table_cannot_forge_the_log_when_it_is_emptied(
-    store: EventStore,
-    dsn: str,
-    login: Login,
-    body: str,
-    more: tuple[str, ...],
-    refused: bool,
+async def test_a_trigger_on_a_read_table_changes_read_tables_alone_when_it_is_emptied(
+    store: EventStore, dsn: str, login: Login, subtests: pytest.Subtests
 ) -> None:
     worker = login("eventstore_worker", dsn)
     await registered(worker)
-    as_worker(
-        worker,
-        invoking("forge()", f"{body} RETURN NULL;", "trigger"),
-        "CREATE TRIGGER forge BEFORE TRUNCATE ON eventstore_read.orders__v2"
-        " EXECUTE FUNCTION eventstore_read.forge()",
-        *more,
-    )
-    rebuild = "SELECT eventstore.rebuild_projection('orders', 2)"
-    operate(login("eventstore_writer", dsn), rebuild, refused=refused)
+    for name, (body, *more) in HARM.items():
+        with subtests.test(name):
+            as_worker(
+                worker,
+                invoking("harm()", f"{body} RETURN NULL;", "trigger"),
+                "CREATE OR REPLACE TRIGGER harm BEFORE TRUNCATE ON eventstore_read.orders__v2"
+                " EXECUTE FUNCTION eventstore_read.harm()",
+                *more,
+            )
+            rebuild = "SELECT eventstore.rebuild_projection('orders', 2)"
+            refused(login("eventstore_writer", dsn), rebuild)
     assert (await store.head()).epoch == 1
 
 
-@pytest.mark.parametrize("more", [(), altered("read_table_sum")], ids=["", "its caller altered"])
-async def test_a_view_in_place_of_a_read_table_cannot_forge_the_log_when_it_is_compared(
-    store: EventStore, dsn: str, login: Login, more: tuple[str, ...]
+async def test_a_view_in_place_of_a_read_table_changes_nothing_when_it_is_compared(
+    store: EventStore, dsn: str, login: Login, subtests: pytest.Subtests
 ) -> None:
     worker = login("eventstore_worker", dsn)
     await registered(worker)
-    as_worker(
-        worker,
-        invoking("forge()", f"{FORGE} RETURN 1;", "integer"),
-        "DROP TABLE eventstore_read.orders__v2",
-        "CREATE VIEW eventstore_read.orders__v2 AS"
-        " SELECT 'order-1' AS order_id, eventstore_read.forge() AS events",
-        *more,
-    )
-    compare = "SELECT eventstore.compare_projection('orders', 2, '0')"
-    operate(login("eventstore_reader", dsn), compare, refused=True)
+    as_worker(worker, "DROP TABLE eventstore_read.orders__v2")
+    for name, (body, *more) in HARM.items():
+        with subtests.test(name):
+            as_worker(
+                worker,
+                invoking("harm()", f"{body} RETURN 1;", "integer"),
+                "CREATE OR REPLACE VIEW eventstore_read.orders__v2 AS"
+                " SELECT 'order-1' AS order_id, eventstore_read.harm() AS events",
+                *more,
+            )
+            compare = "SELECT eventstore.compare_projection('orders', 2, '0')"
+            refused(login("eventstore_reader", dsn), compare)
     assert (await store.head()).epoch == 1
+
+
+@pytest.mark.parametrize("function", ["run_inline", "empty_read_table", "read_table_sum"])
+async def test_a_worker_cannot_touch_a_function_of_the_store(
+    dsn: str, login: Login, sync_store: SyncEventStore, function: str
+) -> None:
+    worker = login("eventstore_worker", dsn)
+    for change in (
+        "DROP FUNCTION {}",
+        "ALTER FUNCTION {} SET SCHEMA eventstore_read",
+        "ALTER FUNCTION {} RENAME TO mine",
+        "ALTER FUNCTION {} SECURITY INVOKER",
+        "ALTER FUNCTION {} SET search_path = eventstore_read",
+        "ALTER FUNCTION {} OWNER TO CURRENT_USER",
+        "GRANT EXECUTE ON FUNCTION {} TO PUBLIC",
+    ):
+        refused(worker, change.format(f"eventstore.{function}"))
+    refused(worker, "SET ROLE eventstore_inline")
+    sync_store.append("order-1", EventData("Placed"))
+
+
+def test_every_setting_that_a_session_may_change_is_looked_at(sql: Psql) -> None:
+    unknown = sql.execute(
+        "SELECT s.name FROM pg_settings AS s, pg_proc AS p"
+        " WHERE p.proname = 'surroundings_v1' AND s.context = 'user'"
+        " AND s.name !~ '^transaction_(isolation|read_only|deferrable)$'"  # end with it
+        r" AND p.prosrc !~ ('\y' || s.name || '\y')"
+    )
+    assert unknown.fetchall() == []
 
 
 async def registered(worker: str) -> None:
