@@ -30,8 +30,8 @@ def local_service(data_dir: Path | None, environ: Mapping[str, str]) -> LocalSer
     hint = "start it: eventstore serve, or name a database with --dsn"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        dsns = (str(facts[name]) for name in ("dsn", "writer_dsn", "worker_dsn"))
-        found = LocalService(str(facts["url"]), *dsns, folder)
+        dsn, writer, worker = (str(facts[name]) for name in ("dsn", "writer_dsn", "worker_dsn"))
+        found = LocalService(str(facts["url"]), dsn, writer, worker, folder)
         pid = int(facts["pid"])
     except (FileNotFoundError, NotADirectoryError):
         raise EventStoreError(

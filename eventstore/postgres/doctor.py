@@ -112,6 +112,7 @@ class _Examination:
                 "oldest transaction",
                 lambda: [of_transaction(self._rows("doctor_oldest_transaction"))],
             ),
+            *self._of("read tables", lambda: [of_read_tables(self._rows("doctor_read_tables"))]),
             *self._of("indexes", lambda: [of_indexes(self._rows("invalid_indexes", schema))]),
             *self._of("notification queue", lambda: [self._queue()]),
             *self._of("notifications", lambda: [of_echo(self._echo())]),
@@ -275,6 +276,19 @@ def of_transaction(rows: Sequence[Sequence[Any]]) -> Finding:
         value,
         "nothing that was deleted since can be cleaned up; end it, or "
         f"SELECT pg_terminate_backend({pid})",
+    )
+
+
+def of_read_tables(rows: Sequence[Sequence[Any]]) -> Finding:
+    """Judge tables of projections that are no tables."""
+    if not rows:
+        return Finding("read tables", "ok", "all tables")
+    return Finding(
+        "read tables",
+        "bad",
+        ", ".join(row[0] for row in rows),
+        "find out who put that there, then build the projection again: eventstore projections "
+        "rebuild",
     )
 
 

@@ -64,6 +64,22 @@ def test_an_invalid_index_is_bad(cli: Cli, sql: Psql) -> None:
     assert (found["state"], found["value"]) == ("bad", "invalid: events_event_type_position_idx")
 
 
+def test_a_view_in_place_of_a_read_table_is_bad(cli: Cli, sql: Psql) -> None:
+    sql.execute(
+        "SELECT eventstore.projection_register_v1('orders', 1, '{}', '{orders,lines}', 'f', 1)"
+    )
+    sql.execute("CREATE TABLE eventstore_read.orders ()")
+    sql.execute("CREATE VIEW eventstore_read.lines AS SELECT 1 AS one")
+    found = findings(cli("doctor", "--json", code=1))["read tables"]
+    assert (found["state"], found["value"]) == ("bad", "lines is a view")
+    sql.execute("DROP VIEW eventstore_read.lines")
+    found = findings(cli("doctor", "--json", code=1))["read tables"]
+    assert (found["state"], found["value"]) == ("bad", "lines is missing")
+    sql.execute("CREATE TABLE eventstore_read.lines ()")
+    found = findings(cli("doctor", "--json", code=1))["read tables"]
+    assert (found["state"], found["value"]) == ("ok", "all tables")
+
+
 @pytest.mark.one_postgres
 def test_an_empty_database_is_told_to_migrate(nowhere: Cli, new_database: Any) -> None:
     found = findings(nowhere("doctor", "--dsn", new_database(), "--json", code=1))

@@ -15,7 +15,7 @@ import typer
 
 from eventstore import EventData, EventStore, EventStoreError, InvalidInput
 from eventstore.cli.target import DEFAULT_URL, Target
-from eventstore.cli.where import Database, resolve, resolve_database, resolve_service
+from eventstore.cli.where import Database, Role, resolve, resolve_database, resolve_service
 from eventstore.postgres import embedded
 from eventstore.sync import SyncEventStore
 from tests.cli.conftest import Cli
@@ -133,7 +133,8 @@ def test_a_command_that_needs_the_database_goes_by_the_same_rule(
     title = LOCAL if is_local else "other at 127.0.0.1:9"
     found = resolve_database(dsn, None, folder, environ)
     assert found == Database(expected, title, is_local)
-    for role, login in (("writer", WRITER), ("worker", WORKER)):
+    logins: dict[Role, str] = {"writer": WRITER, "worker": WORKER}
+    for role, login in logins.items():
         found = resolve_database(dsn, None, folder, environ, role=role)
         assert found == Database(login if is_local else expected, title, is_local)
 
