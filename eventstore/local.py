@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from eventstore.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from eventstore.postgres.errors import translate
 from eventstore.postgres.schema import (
     DEFAULT_SCHEMA,
     REQUIRED_REVISION,
@@ -72,6 +73,12 @@ class LocalDatabase:
         self.server.start()
         try:
             self._prepare()
+        except psycopg.Error as error:  # PGOPTIONS and the like are taken by every client
+            self.server.stop()
+            raise EmbeddedPostgresError(
+                f"the private PostgreSQL runs, but cannot be used: {translate(error)}; look at "
+                "the PG* variables of the environment"
+            ) from error
         except BaseException:
             self.server.stop()
             raise

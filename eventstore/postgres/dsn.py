@@ -16,6 +16,11 @@ def check_dsn(dsn: str) -> str:
 
     Knows URIs, also with several hosts; `key=value` texts are left to the driver.
     """
+    if not dsn.strip():
+        raise InvalidInput(
+            "the DSN is empty; PostgreSQL's own defaults and PG* variables are asked for by "
+            "postgresql://"
+        )
     if "://" not in dsn:
         return dsn
     try:

@@ -50,7 +50,7 @@ def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA, sql_output: TextIO | None
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.set_main_option("prepend_sys_path", str(folder).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
-    config.attributes["dsn"] = check_dsn(dsn) if dsn else dsn
+    config.attributes["dsn"] = dsn if sql_output is not None else check_dsn(dsn)
     config.attributes["schema"] = check_schema_name(schema)
     command.upgrade(config, "head", sql=sql_output is not None)
 

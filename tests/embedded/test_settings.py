@@ -48,7 +48,7 @@ def test_off_has_many_spellings(given: dict[str, str], off: bool) -> None:
     assert is_off(given, "fsync") is off
 
 
-def test_the_environment_has_nothing_that_changes_a_server() -> None:
+def test_the_environment_has_what_a_server_needs_and_no_secret() -> None:
     environment = {
         "PATH": "/bin",
         "TZ": "UTC",
@@ -56,5 +56,7 @@ def test_the_environment_has_nothing_that_changes_a_server() -> None:
         "LANG": "de_DE",
         "LC_MESSAGES": "de_DE",
         "NOTIFY_SOCKET": "/run/notify",
+        "API_TOKEN": "secret",
+        "EVENTSTORE_DSN": "postgresql://app:secret@db/shop",
     }
     assert server_environment(environment) == {"PATH": "/bin", "TZ": "UTC", "LC_ALL": "C"}

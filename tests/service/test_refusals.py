@@ -147,6 +147,17 @@ def test_a_dsn_that_is_none(dsn: str) -> None:
     refusal(run("serve", "--port", 0, EVENTSTORE_DSN=dsn))
 
 
+def test_a_dsn_that_is_empty() -> None:
+    refusal(run("serve", "--port", 0, "--dsn", ""))
+
+
+def test_options_of_the_environment_that_no_server_takes(used_data_dir: Path, room: Path) -> None:
+    data_dir = copied(used_data_dir, room / "data")
+    said = refusal(run("serve", "--port", 0, "--data-dir", data_dir, PGOPTIONS="-c nonsense=1"))
+    assert 'unrecognized configuration parameter "nonsense"' in said
+    assert "PG* variables" in said
+
+
 def test_a_database_without_a_store(dsn: str) -> None:
     said = refusal(run("serve", "--port", 0, "--dsn", dsn.replace("/eventstore?", "/postgres?")))
     assert "eventstore migrate" in said

@@ -24,6 +24,13 @@ def test_a_good_dsn_is_given_back(dsn: str) -> None:
     assert check_dsn(dsn) == dsn
 
 
+@pytest.mark.parametrize("dsn", ["", " "])
+def test_an_empty_one_is_refused_and_not_taken_for_the_default(dsn: str) -> None:
+    with pytest.raises(InvalidInput, match="is empty"):
+        check_dsn(dsn)
+    assert check_dsn("postgresql://") == "postgresql://"
+
+
 @pytest.mark.parametrize(
     "dsn",
     [

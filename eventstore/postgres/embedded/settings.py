@@ -66,11 +66,10 @@ def server_command(postgres: Path, pgdata: Path, settings: Mapping[str, str]) ->
 
 
 def server_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The service's environment without what would change the server behind our back.
+    """What of the service's environment a server needs to run, and nothing else.
 
-    PG* variables set defaults of the server (PGPORT, PGDATESTYLE); LC_* and LANG its messages;
-    with NOTIFY_SOCKET it would tell systemd that the service is ready.
+    Of the rest some would change it behind our back (PGPORT, LC_MESSAGES, NOTIFY_SOCKET), and some
+    may be a secret, which its processes and their core dumps would then hold as well.
     """
-    dropped = ("PG", "LC_", "LANG")
-    kept = {k: v for k, v in environ.items() if not k.startswith(dropped) and k != "NOTIFY_SOCKET"}
-    return kept | {"LC_ALL": "C"}
+    kept = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "LD_PRELOAD")
+    return {name: environ[name] for name in kept if name in environ} | {"LC_ALL": "C"}
