@@ -1,9 +1,9 @@
-"""A line to a server that a test can cut, or on which answers get lost."""
+"""A line to a server that a test can cut or slow down, or on which answers get lost."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -29,6 +29,8 @@ class Proxy:
         """Whether what the server says is lost on its way; what the clients say still arrives."""
         self.swallowed = asyncio.Event()
         """Set when an answer has been lost."""
+        self.delay: Callable[[], float] | None = None
+        """Gives the seconds that the next piece of what is sent takes; None: it passes at once."""
         host = quote(str(room), safe="")
         parts = urlsplit(server_dsn)
         self.dsn = urlunsplit(parts._replace(query=f"host={host}&port=5432"))
@@ -89,10 +91,18 @@ class Proxy:
                 if is_answer and self.swallows:
                     self.swallowed.set()
                     continue
-                target.write(data)
-                await target.drain()
+                for piece in self._pieces(data):
+                    if self.delay is not None:
+                        await asyncio.sleep(self.delay())
+                    target.write(piece)
+                    await target.drain()
         self._lines.discard(target)
         target.close()
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        """Cut what is sent where a reader may not expect it, unless it passes at once."""
+        size = len(data) if self.delay is None else max(7, len(data) // 3)
+        return (data[at : at + size] for at in range(0, len(data), size))
 
 
 @asynccontextmanager
