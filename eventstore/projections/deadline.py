@@ -15,7 +15,11 @@ _Job = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"
 
 
 GRACE: Final = 0.05
-"""Seconds for which a thread that took too long is watched before it is broken off."""
+"""Seconds between two looks at a thread that took too long."""
+LOOKS: Final = 200
+"""Looks after which a thread that hardly runs is left alone for good."""
+RUNS: Final = 0.005
+"""Seconds of processor time that tell a thread that runs from one that came to its wait late."""
 
 
 class DeadlineExceeded(Exception):
@@ -73,8 +77,8 @@ class TimedThread:
         self.close()  # should it come back after all
         self._jobs = SimpleQueue()
         if thread is not None:
-            used = _cpu_time(thread)
-            asyncio.get_running_loop().call_later(GRACE, _break_off, thread, used)
+            loop = asyncio.get_running_loop()
+            loop.call_later(GRACE, _break_off, loop, thread, _cpu_time(thread), LOOKS)
 
 
 def _cpu_time(thread: threading.Thread) -> float | None:
@@ -84,17 +88,23 @@ def _cpu_time(thread: threading.Thread) -> float | None:
     return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
 
 
-def _break_off(thread: threading.Thread, used: float | None) -> None:
-    """Throw into a thread if it has run since.
+def _break_off(
+    loop: asyncio.AbstractEventLoop, thread: threading.Thread, used: float | None, looks: int
+) -> None:
+    """Throw into a thread as soon as it has run for a while since; look again until it has.
 
     One that waits is left alone: CPython 3.11 keeps every thread on its slow path for as long as
     something thrown has not arrived, and hangs under a tracer (as coverage's, or a debugger's).
     """
     now = _cpu_time(thread)
-    if thread.ident is not None and now is not None and used is not None and now > used:
+    if thread.ident is None or now is None or used is None:
+        return
+    if now - used >= RUNS:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(thread.ident), ctypes.py_object(_BrokenOff)
         )
+    elif looks:
+        loop.call_later(GRACE, _break_off, loop, thread, used, looks - 1)
 
 
 def _work(jobs: SimpleQueue[_Job | None]) -> None:

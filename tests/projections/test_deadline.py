@@ -54,14 +54,17 @@ async def test_what_waits_outside_of_python_is_left_behind() -> None:
 
 
 TRACED = """
-import asyncio, sys, threading
+import asyncio, sys, threading, time
 from eventstore.projections.deadline import GRACE, DeadlineExceeded, TimedThread
 
 async def main():
     thread, lock = TimedThread("test"), threading.Lock()
     lock.acquire()
+    def late():  # it comes to its wait only after its deadline, as on a busy machine
+        time.sleep(0.03)
+        lock.acquire()
     try:
-        await thread.run(0.01, lock.acquire)
+        await thread.run(0.01, late)
     except DeadlineExceeded:
         pass
     done = asyncio.Event()
