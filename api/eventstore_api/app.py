@@ -134,6 +134,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
             for route in router.routes:
                 if route.matches(request.scope)[0] is not Match.NONE:
                     allowed |= getattr(route, "methods", set())
+        if "GET" in allowed:
+            allowed.add("HEAD")
         refused = f"{request.method} is not allowed here"
         return _reply(HttpError("method-not-allowed", refused, allow=", ".join(sorted(allowed))))
     return _reply(HttpError("not-found", f"there is no resource {request.url.path[:200]}"))

@@ -23,7 +23,8 @@ async def no_cloudevent(request: Request) -> None:
 async def small_body(request: Request, *, needed: bool = True, most: int = MOST) -> bytes:
     """Give a small JSON body. Raises 413 and 415. One that is not `needed` may be left out."""
     headers = Headers(request.scope["headers"])
-    if not needed and headers.get(b"content-type") is None:
+    is_announced = headers.get(b"content-type") is not None
+    if not needed and not is_announced:
         headers = Headers([(b"content-type", JSON.encode())])
     if (kind := media_type(headers)) != JSON:
         raise HttpError("unsupported-media-type", f"the body is {JSON}: {kind[:60]}")
@@ -32,6 +33,11 @@ async def small_body(request: Request, *, needed: bool = True, most: int = MOST)
         body += chunk
         if len(body) > most:
             raise LimitExceeded(f"a request body is at most {most} bytes here")
+    if not body and not needed and is_announced:
+        # What the defaults would do is not what was asked for: something on the way lost it.
+        raise HttpError(
+            "malformed-request", "a body was announced by its content type, and is empty"
+        )
     return bytes(body) or (b"" if needed else b"{}")
 
 

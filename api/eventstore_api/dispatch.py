@@ -18,7 +18,7 @@ from contextlib import aclosing, asynccontextmanager
 from functools import cache
 from typing import Final, NamedTuple
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventstore import EventStoreError, LimitExceeded, Limits, Unavailable
 from eventstore_api.headers import Headers
@@ -114,11 +114,15 @@ class Dispatcher:
             scope = {**scope, **escaped}
         path: bytes = scope["raw_path"].partition(b"?")[0]
         method = scope["method"]
+        is_head = method == "HEAD" and not _is_stream(path)  # whose head is a route of its own
+        if is_head:
+            method, send = "GET", _without_body(send)
+            scope = {**scope, "method": method}
         endpoints = self._of_path.get(path)
         name = b""
         if endpoints is None and path.startswith(b"/streams/"):
             name = path[9:]
-            if name and b"/" not in name and method != "HEAD":
+            if _is_stream(path) and method != "HEAD":
                 endpoints = self._of_stream
         if endpoints is None:
             await self._app({**scope, "path": path.decode("latin-1")}, receive, send)
@@ -136,7 +140,26 @@ class Dispatcher:
         except Exception:  # a fault of ours: it goes to the log whole, and to the client as a 500
             logger.exception("%s %s failed", method, path.decode("latin-1"))
             reply = Reply(*problem(HttpError("internal-error", "see the service's log")))
+        if is_head and not isinstance(reply.body, bytes):  # it may have no end
+            await reply.body.aclose()
+            await _start(reply, send)
+            return
         await _send(reply, receive, send)
+
+
+def _is_stream(path: bytes) -> bool:
+    return path.startswith(b"/streams/") and len(path) > 9 and b"/" not in path[9:]
+
+
+def _without_body(send: Send) -> Send:
+    """Answer HEAD as GET is answered, but for the body (RFC 9110, 9.3.2)."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body"})
+
+    return send_head
 
 
 def _escaped(raw: bytes) -> bytes:
@@ -145,7 +168,7 @@ def _escaped(raw: bytes) -> bytes:
 
 
 def _refuse_method(endpoints: dict[str, Endpoint], method: str) -> Endpoint:
-    allowed = sorted({*endpoints, "HEAD"} if len(endpoints) > 1 else endpoints)
+    allowed = sorted({*endpoints, "HEAD"} if "GET" in endpoints else endpoints)
     raise HttpError("method-not-allowed", f"{method} is not allowed here", allow=", ".join(allowed))
 
 
@@ -154,14 +177,18 @@ def _name(header: str) -> bytes:
     return header.encode("latin-1")
 
 
-async def _send(reply: Reply, receive: Receive, send: Send) -> None:
+async def _start(reply: Reply, send: Send) -> None:
     headers = [(_name(k), v.encode("latin-1")) for k, v in reply.headers.items()]
-    if isinstance(reply.body, bytes):
+    if isinstance(reply.body, bytes) and reply.status != 304:  # that would be of what is not sent
         headers.append((b"content-length", str(len(reply.body)).encode()))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+
+
+async def _send(reply: Reply, receive: Receive, send: Send) -> None:
+    await _start(reply, send)
+    if isinstance(reply.body, bytes):
         await send({"type": "http.response.body", "body": reply.body})
         return
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     # What goes wrong from here on ends the connection without the last chunk, so that the client
     # sees that the answer is cut short.
     try:

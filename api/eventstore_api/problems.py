@@ -91,8 +91,12 @@ _BY_SLUG: Final = {
         Kind(405, "method-not-allowed", "The method is not allowed here"),
         Kind(406, "not-acceptable", "The representation is not available"),
         Kind(409, "position-not-reached", "The log has not reached that position"),
+        Kind(408, "request-timeout", "The request did not come in time"),
+        Kind(414, "uri-too-long", "The URL is too long"),
         Kind(415, "unsupported-media-type", "The content type is not understood"),
         Kind(421, "misdirected-request", "The service is not known by that name"),
+        Kind(431, "headers-too-large", "The headers are too large"),
+        Kind(501, "not-implemented", "That part of HTTP is not implemented"),
         Kind(500, "internal-error", "The service failed"),
     )
 }

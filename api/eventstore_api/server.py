@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from eventstore.memory import settle_memory
+from eventstore_api.limits import DEFAULT_HTTP_LIMITS, HttpLimits
+from eventstore_api.protocol import Bodies, Protocol
 
 try:
     import resource
@@ -21,56 +22,6 @@ except ImportError:  # not on Windows
 
 FILES: Final = 65_536
 """Open files, and so connections, that the service asks for."""
-
-
-class OneWrite:
-    """A transport that sends a response's head and body with one system call instead of two.
-
-    uvicorn writes the head, then the body. The head is held until the body comes, or until the
-    event loop's next turn if it does not (a stream whose first chunk takes time).
-    """
-
-    __slots__ = ("_handle", "_head", "_loop", "_transport")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._loop = asyncio.get_running_loop()
-        self._head = b""
-        self._handle: asyncio.Handle | None = None
-
-    def write(self, data: bytes) -> None:
-        """Hold a first piece of data; send it with the next one."""
-        if self._handle is None:
-            self._head = data
-            self._handle = self._loop.call_soon(self._send_head)
-        else:
-            self._handle.cancel()
-            self._handle = None
-            self._transport.write(self._head + data)
-
-    def close(self) -> None:
-        """Send what is held, then close."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._send_head()
-        self._transport.close()
-
-    def _send_head(self) -> None:
-        self._handle = None
-        if not self._transport.is_closing():  # the client may have gone since
-            self._transport.write(self._head)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 by httptools, one write a response."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection."""
-        super().connection_made(transport)
-        self.transport = OneWrite(transport)  # type: ignore[assignment]
 
 
 class Server(uvicorn.Server):
@@ -83,6 +34,15 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """End in order, as on a signal."""
         self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look now and then for requests that do not come on. Called ten times a second."""
+        protocol = self.config.http_protocol_class
+        if issubclass(protocol, Protocol) and counter % (10 * protocol.limits.stalled_seconds) == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                connection.look(now)  # type: ignore[union-attr]
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End in order."""
@@ -105,10 +65,13 @@ def settle_process() -> None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def server_config(app: ASGIApp, **options: Any) -> uvicorn.Config:
+def server_config(
+    app: ASGIApp, *, limits: HttpLimits = DEFAULT_HTTP_LIMITS, **options: Any
+) -> uvicorn.Config:
     """Give uvicorn's settings for the service; `options` are uvicorn's own and win."""
+    limited = {"limits": limits, "bodies": Bodies(limits.bodies_bytes)}
     settings: dict[str, Any] = {
-        "http": Protocol,
+        "http": type("Protocol", (Protocol,), limited),
         "ws": "none",
         "loop": "uvloop",
         "access_log": False,

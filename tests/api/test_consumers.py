@@ -214,13 +214,17 @@ async def test_what_is_not_understood_is_refused(http: httpx.AsyncClient) -> Non
     problem(answer, 400, "malformed-request", "wait")
     answer = await http.request("PATCH", GROUP)
     problem(answer, 405, "method-not-allowed")
-    assert answer.headers["allow"] == "DELETE, GET, PUT"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, PUT"
 
 
 async def test_a_group_of_which_nothing_is_said_has_the_defaults(http: httpx.AsyncClient) -> None:
     made = await http.put(GROUP)
     assert (made.status_code, made.json()["buffer"]) == (201, 200)
-    assert (await http.put(GROUP, headers=JSON)).json() == {**made.json(), "created": False}
+    assert (await http.put(GROUP)).json() == {**made.json(), "created": False}
+    # What says that it has a body, and has none, has lost it on the way.
+    for path in (GROUP, f"{GROUP}/receive", f"{GROUP}/parked/replay"):
+        lost = await http.request("PUT" if path == GROUP else "POST", path, headers=JSON)
+        problem(lost, 400, "malformed-request", "announced by its content type")
 
 
 async def test_a_projection_that_is_not_known_is_told_with_those_that_are(

@@ -13,18 +13,18 @@ pytestmark = pytest.mark.one_postgres
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/", "GET"),
-        ("/streams", "GET"),
+        ("/", "GET, HEAD"),
+        ("/streams", "GET, HEAD"),
         ("/streams/order-1", "GET, HEAD, POST"),
         ("/streams/a%2Fb", "GET, HEAD, POST"),
-        ("/streams/order-1/0", "GET"),
-        ("/events", "GET"),
-        ("/events/0193b6a5-2f0e-7a4b-8c1d-3e9f60a7b852", "GET"),
+        ("/streams/order-1/0", "GET, HEAD"),
+        ("/events", "GET, HEAD"),
+        ("/events/0193b6a5-2f0e-7a4b-8c1d-3e9f60a7b852", "GET, HEAD"),
         ("/appends", "POST"),
-        ("/categories", "GET"),
-        ("/event-types", "GET"),
-        ("/health/live", "GET"),
-        ("/health/ready", "GET"),
+        ("/categories", "GET, HEAD"),
+        ("/event-types", "GET, HEAD"),
+        ("/health/live", "GET, HEAD"),
+        ("/health/ready", "GET, HEAD"),
     ],
 )
 async def test_a_method_that_is_not_there_is_refused_with_those_that_are(

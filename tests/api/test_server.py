@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from eventstore_api.server import OneWrite
+from eventstore_api.transport import OneWrite
 
 
 class _Transport:

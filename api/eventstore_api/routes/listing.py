@@ -92,7 +92,9 @@ async def head_stream(stream_name: StreamName, request: Request, store: Store) -
     etag = f'"{head}"'
     status = 304 if knows(Headers(request.scope["headers"]), etag) else 200
     headers = {"etag": etag, "cache-control": "no-cache", "vary": "accept"}
-    return Response(status_code=status, headers=headers, media_type=JSON)
+    answer = Response(status_code=status, headers=headers, media_type=JSON)
+    del answer.headers["content-length"]  # that of GET is not known here
+    return answer
 
 
 @router.get(
