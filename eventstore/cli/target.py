@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -72,6 +73,21 @@ def database_title(dsn: str) -> str:
     return f"{name} at {host}"
 
 
+def headers_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that EVENTSTORE_HEADERS names, one `Name: value` in each line.
+
+    Of the environment, since a command line can be read by everyone on the machine.
+    """
+    headers = {}
+    for line in environ.get("EVENTSTORE_HEADERS", "").splitlines():
+        if line.strip():
+            name, colon, value = line.partition(":")
+            if not colon:
+                raise InvalidInput("EVENTSTORE_HEADERS has a line that is not like Name: value")
+            headers[name.strip()] = value.strip()
+    return headers
+
+
 @asynccontextmanager
 async def opened(target: Target) -> AsyncIterator[Store]:
     """Open the store that a target names; close it in the end."""
@@ -86,7 +102,8 @@ async def opened(target: Target) -> AsyncIterator[Store]:
     from eventstore.client import EventStoreClient  # noqa: PLC0415
 
     # What a person starts fails at once, rather than after a while of retries.
-    async with EventStoreClient(str(target.url), retry_for=0) as client:
+    headers = headers_of(os.environ)
+    async with EventStoreClient(str(target.url), retry_for=0, headers=headers) as client:
         try:
             yield client
         except Unavailable as error:

@@ -7,6 +7,7 @@ that are two stores are refused: one command would go to the one, the next to th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import combinations
@@ -18,7 +19,7 @@ from uuid import UUID
 import typer
 
 from eventstore.cli.local import LocalService, local_service, running_service
-from eventstore.cli.target import DEFAULT_URL, Target, check_dsn, database_title
+from eventstore.cli.target import DEFAULT_URL, Target, check_dsn, database_title, headers_of
 from eventstore.core.errors import EventStoreError
 from eventstore.postgres.schema import DEFAULT_SCHEMA, check_schema_name
 
@@ -189,7 +190,8 @@ def _store(place: _Place, schema: str) -> tuple[UUID, int] | None:
         else:
             from eventstore.client import SyncEventStoreClient  # noqa: PLC0415
 
-            with SyncEventStoreClient(str(place.url), retry_for=0) as client:
+            headers = headers_of(os.environ)
+            with SyncEventStoreClient(str(place.url), retry_for=0, headers=headers) as client:
                 head = client.head()
         return head.store_id, head.epoch
     return None

@@ -41,6 +41,7 @@ PAGE: Final = 1_000
 LONGEST_WAIT: Final = 30
 """Seconds that one request waits for a projection; a longer wait is several requests."""
 
+JSON: Final = "application/json"
 ACCEPTED: Final = 202
 """What was asked for is not reached yet."""
 
@@ -52,7 +53,7 @@ class Call(Generic[T]):
     """One request, and how its answer is read as a `T`.
 
     `event_ids` are those of an append: what may be stored if nobody tells the outcome. `may_store`
-    says so of a call that has none.
+    says so of a call that has none. `form` is the content type of an answer that is the store's.
     """
 
     method: str = "GET"
@@ -63,6 +64,14 @@ class Call(Generic[T]):
     content: bytes | None = None
     event_ids: tuple[str, ...] = ()
     may_store: bool = False
+    form: str = JSON
+
+    def is_answered_by(self, answer: httpx.Response) -> bool:
+        """Whether a success is one of a store: in the form that was asked for."""
+        if answer.status_code == 204:
+            return self.method not in ("GET", "HEAD")
+        given: str = answer.headers.get("content-type", "")
+        return answer.is_success and given.partition(";")[0].strip().lower() == self.form
 
     def request(self, http: httpx.AsyncClient | httpx.Client) -> httpx.Request:
         """Give what is sent. Raises InvalidInput for text that cannot be sent."""
@@ -157,7 +166,7 @@ def events(
         params["direction"] = "backward"
     if limit is not None and limit <= PAGE:  # a longer read is cut off where it is received
         params["limit"] = str(limit)
-    return Call(path=path, params=params, headers={"accept": NDJSON}, read=_nothing)
+    return Call(path=path, params=params, headers={"accept": NDJSON}, read=_nothing, form=NDJSON)
 
 
 def query_params(query: EventQuery | None) -> dict[str, str]:
@@ -186,11 +195,12 @@ def head(url: str) -> Call[LogHead]:
     return Call(path="/", read=read)
 
 
-def stream_head(stream_name: str) -> Call[int]:
-    """Read a stream's head."""
+def stream_head(stream_name: str, method: str = "HEAD") -> Call[int]:
+    """Read a stream's head. By HEAD that there is none is told without the store's mark."""
     return Call(
-        method="HEAD",
+        method=method,
         path=stream_path(check_stream_name(stream_name)),
+        params={} if method == "HEAD" else {"limit": "1"},
         read=lambda answer: int(answer.headers["etag"].strip('"')),
     )
 

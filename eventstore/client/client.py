@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
@@ -17,8 +18,14 @@ from eventstore.client import calls
 from eventstore.client.calls import PAGE, Call
 from eventstore.client.commands import CommandAnswer, CommandBody
 from eventstore.client.following import Following
-from eventstore.client.retry import Attempts
-from eventstore.client.transport import checked_url, for_calls, for_following
+from eventstore.client.retry import NOT_AN_ANSWER, Attempts
+from eventstore.client.transport import (
+    checked_headers,
+    checked_url,
+    for_calls,
+    for_following,
+    without_login,
+)
 from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
 from eventstore.consumers import BATCH, ConsumerCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
@@ -46,7 +53,8 @@ class EventStoreClient:
     again) is tried again for `retry_for` seconds, 0 for never, each time with a warning of the
     logger `eventstore.client`. Every append carries its event ids, made here unless given, so that
     a retry is the same append and stores nothing twice.
-    `transport` is httpx's, for tests and unusual networks.
+    `headers` go with every request, e.g. `{"Authorization": "Bearer ..."}` for what is in front of
+    the service. `transport` is httpx's, for tests and unusual networks.
     """
 
     def __init__(
@@ -54,13 +62,16 @@ class EventStoreClient:
         url: str,
         *,
         retry_for: float = 15.0,
+        headers: Mapping[str, str] = MappingProxyType({}),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = checked_url(url)
+        self._shown = without_login(self.url)
+        own = checked_headers(headers)
         self.limits = NO_LIMITS  # how much is too much is the service's to say
         self._retry_for = retry_for
-        self._http = httpx.AsyncClient(**for_calls(self.url), transport=transport)
-        self._following = httpx.AsyncClient(**for_following(self.url), transport=transport)
+        self._http = httpx.AsyncClient(**for_calls(self.url, own), transport=transport)
+        self._following = httpx.AsyncClient(**for_following(self.url, own), transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -333,10 +344,10 @@ class EventStoreClient:
 
     async def stream_head(self, stream_name: str) -> int | None:
         """Give the revision of the stream's last event, or None if it has none."""
-        try:
-            return await self._call(calls.stream_head(stream_name))
-        except NotFound:
-            return None
+        for method in ("HEAD", "GET"):  # nobody else's word is taken for that there is none
+            with suppress(NotFound):
+                return await self._call(calls.stream_head(stream_name, method))
+        return None
 
     async def list_streams(
         self, *, prefix: str = "", category: str | None = None, after: str = "", limit: int = PAGE
@@ -399,17 +410,21 @@ class EventStoreClient:
             await asyncio.sleep(following.lost(fault))
 
     async def _call(self, call: Call[T]) -> T:
-        return call.read(await self._send(self._http, call))
+        answer = await self._send(self._http, call)
+        try:
+            return call.read(answer)
+        except NOT_AN_ANSWER as fault:
+            raise Attempts(call, self._shown, 0).unread(answer, fault) from fault
 
     async def _send(
         self, http: httpx.AsyncClient, call: Call[Any], *, stream: bool = False
     ) -> httpx.Response:
         """Give a successful answer, or raise what the last one means."""
-        attempts = Attempts(call, self.url, self._retry_for)
+        attempts = Attempts(call, self._shown, self._retry_for)
         while True:
             try:
                 answer = await _sent(http, call.request(http), stream=stream)
-                if answer.is_success:
+                if call.is_answered_by(answer):
                     return answer
                 await answer.aread()
                 wait = attempts.refused(answer)

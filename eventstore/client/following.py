@@ -42,7 +42,9 @@ class Following:
         """Give the call that goes on from here."""
         self._decoder = Decoder()
         headers = {"accept": SSE, "last-event-id": self._place.event_id}
-        return Call(path="/events", params=self._params, headers=headers, read=lambda _: None)
+        return Call(
+            path="/events", params=self._params, headers=headers, read=lambda _: None, form=SSE
+        )
 
     def opened(self) -> None:
         """Say that the service answers."""

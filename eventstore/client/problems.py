@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import Any, Final, NamedTuple
 
 from eventstore.core.errors import (
@@ -30,12 +33,16 @@ from eventstore.core.errors import (
     UnreadableEvent,
 )
 
+MOST_WAIT: Final = 60
+"""Seconds that somebody in between can make a client wait before it tries again."""
+
 
 class Refusal(NamedTuple):
     """What an answer that is not a success means. `slug` is empty if it is not the store's own."""
 
     error: EventStoreError
     slug: str
+    status: int = 0
 
     @property
     def is_passing(self) -> bool:
@@ -44,13 +51,18 @@ class Refusal(NamedTuple):
 
     @property
     def wait(self) -> float:
-        """Seconds that the store itself asks to wait before the next try."""
-        return self.error.retry_after if self.slug and isinstance(self.error, Unavailable) else 0
+        """Seconds that the answer asks to wait before the next try."""
+        return self.error.retry_after if isinstance(self.error, Unavailable) else 0
 
     @property
     def nothing_stored(self) -> bool:
-        """Whether the store itself says so; a proxy's answer leaves that open."""
-        return self.slug in _BY_SLUG and not isinstance(self.error, OutcomeUnknown)
+        """Whether the store itself says so, or who refused did not let the request through.
+
+        Any other answer of a proxy leaves it open.
+        """
+        if self.slug:
+            return self.slug in _BY_SLUG and not isinstance(self.error, OutcomeUnknown)
+        return 300 <= self.status < 500 and self.status != 408
 
 
 def _invalid(cls: type[InvalidInput]) -> Callable[[str, Mapping[str, Any]], EventStoreError]:
@@ -118,27 +130,59 @@ _BY_SLUG: Final[Mapping[str, Callable[[str, Mapping[str, Any]], EventStoreError]
 }
 
 
-def refusal(status: int, problem: Mapping[str, Any], *, retry_after: str | None = None) -> Refusal:
+def refusal(
+    status: int,
+    problem: Mapping[str, Any],
+    *,
+    retry_after: str | None = None,
+    where: str = "the service",
+) -> Refusal:
     """Give the error that an answer stands for.
 
-    `problem` is its body's members, empty if it is no problem+json; `retry_after` is the header.
+    `problem` is its body's members, empty if it is no problem+json; `retry_after` is the header;
+    `where` names who was asked. What does not bear the store's marks is nobody's word for that
+    something is not there.
     """
     kind = str(problem.get("type", ""))
     slug = kind.replace("/", ":").rpartition(":")[2]
     detail = str(problem.get("detail") or problem.get("title") or "")
-    wait = int(retry_after) if retry_after and retry_after.isdecimal() else 1
+    wait = _seconds(retry_after)
+    if not kind.startswith("urn:eventstore:problem:"):
+        return Refusal(_of_another(status, where, wait or 0), "", status)
     make = _BY_SLUG.get(slug)
     if make is not None:
         try:
-            return Refusal(make(detail, {**problem, "retry_after": wait}), slug)
+            facts = {**problem, "retry_after": 1 if wait is None else wait}
+            return Refusal(make(detail, facts), slug, status)
         except (KeyError, TypeError):
-            return Refusal(EventStoreError(detail or f"the service answers {status}"), slug)
-    if kind.startswith("urn:eventstore:"):
-        return Refusal(EventStoreError(detail or f"the service answers {status}"), slug)
-    if status in (502, 503, 504):
-        return Refusal(Unavailable(f"no answer from the store: {status}", retry_after=wait), "")
-    if status == 404:
-        return Refusal(NotFound("there is no such resource"), "")
-    return Refusal(
-        EventStoreError(f"this is not an event store's answer (status {status}); check the URL"), ""
+            pass  # of another release: what it says is told, and nothing is read into it
+    return Refusal(EventStoreError(detail or f"the service answers {status}"), slug, status)
+
+
+def _of_another(status: int, where: str, wait: int) -> EventStoreError:
+    """Give what an answer means that is not a store's."""
+    if status in (408, 429, 502, 503, 504):
+        return Unavailable(f"no answer from the store at {where}: {status}", retry_after=wait)
+    if status in (401, 403):
+        return EventStoreError(
+            f"{where} refuses these credentials ({status}): something in front of the store asks "
+            "for others; give them as headers, e.g. Authorization"
+        )
+    return EventStoreError(
+        f"this is not an event store's answer (status {status}) from {where}: check the URL, and "
+        "what is in between"
     )
+
+
+def _seconds(retry_after: str | None) -> int | None:
+    """Read Retry-After: seconds, or a date (RFC 9110, 10.2.3); None if there is none to be read."""
+    if not retry_after:
+        return None
+    if retry_after.isdecimal():
+        return min(int(retry_after[:9]), MOST_WAIT)
+    try:
+        at = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    left = (at - datetime.now(at.tzinfo or UTC)).total_seconds() if at.tzinfo else 0
+    return min(max(0, ceil(left)), MOST_WAIT)

@@ -12,8 +12,23 @@ from eventstore.client.calls import Call
 from eventstore.client.problems import Refusal, refusal
 from eventstore.client.wire import json_object
 from eventstore.core.backoff import delays
-from eventstore.core.errors import OutcomeUnknown, Unavailable
+from eventstore.core.errors import AppendRefused, EventStoreError, OutcomeUnknown, Unavailable
 
+NOT_AN_ANSWER: Final = (
+    EventStoreError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
+"""What reading an answer raises that has another shape than a store's."""
+PROBLEM: Final = "application/problem+json"
+_HEADS: Final = {
+    404: "urn:eventstore:problem:not-found",
+    503: "urn:eventstore:problem:unavailable",
+}
+"""What a problem is whose body is not sent."""
 logger: Final = logging.getLogger("eventstore.client")
 
 
@@ -25,6 +40,7 @@ class Attempts:
     """
 
     def __init__(self, call: Call[Any], url: str, retry_for: float) -> None:
+        self._is_head = call.method == "HEAD"
         self._what = f"{call.method} {call.path}"
         self._event_ids = call.event_ids
         self._may_store = call.may_store or bool(call.event_ids)
@@ -34,11 +50,17 @@ class Attempts:
         self._maybe_stored = False
 
     def refused(self, answer: httpx.Response) -> float:
-        """Wait after an answer that is no success, which has been read."""
+        """Wait after an answer that is no success of the store's, which has been read."""
+        members: dict[str, Any] = {}
+        if answer.headers.get("content-type", "").startswith(PROBLEM):
+            members = json_object(answer.content)
+            if self._is_head and answer.status_code in _HEADS:  # which tells no type
+                members = {"type": _HEADS[answer.status_code]}
         refused = refusal(
             answer.status_code,
-            json_object(answer.content),
+            members,
             retry_after=answer.headers.get("retry-after"),
+            where=self._url,
         )
         self._maybe_stored |= not refused.nothing_stored
         return self._wait(refused)
@@ -50,18 +72,37 @@ class Attempts:
 
     def _wait(self, refused: Refusal) -> float:
         if not refused.is_passing:
-            raise refused.error
+            raise self._meaning(refused.error)
         wait = next(self._delays) + refused.wait
         if time.monotonic() + wait >= self._deadline:
-            if self._may_store and self._maybe_stored:
-                raise OutcomeUnknown(self._event_ids)
-            raise refused.error
+            raise self._meaning(refused.error)
         logger.warning("%s: again in %.1f s: %s", self._what, wait, refused.error)
         return wait
+
+    def unread(self, answer: httpx.Response, fault: Exception) -> EventStoreError:
+        """Give what an answer means that looks like the store's and is not."""
+        self._maybe_stored = True
+        if isinstance(fault, EventStoreError):
+            return self._meaning(fault)
+        error = EventStoreError(
+            f"this is not an event store's answer (status {answer.status_code}) from {self._url}: "
+            f"{type(fault).__name__}: {fault}"
+        )
+        error.__cause__ = fault
+        return self._meaning(error)
+
+    def _meaning(self, error: EventStoreError) -> EventStoreError:
+        """Give what is told in the end: of an append that may be stored, that it may be."""
+        if not (self._may_store and self._maybe_stored) or isinstance(error, AppendRefused):
+            return error
+        unknown = OutcomeUnknown(self._event_ids)
+        unknown.__cause__ = error
+        return unknown
 
 
 def unavailable(url: str, fault: httpx.TransportError) -> Unavailable:
     """Give what a connection that failed means."""
-    error = Unavailable(f"no answer from {url}: {str(fault) or type(fault).__name__}")
+    problem = f"no answer from {url}: {str(fault) or type(fault).__name__}"
+    error = Unavailable(problem, retry_after=0)
     error.__cause__ = fault
     return error

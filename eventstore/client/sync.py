@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
@@ -16,8 +17,14 @@ from eventstore.client import calls
 from eventstore.client.calls import PAGE, Call
 from eventstore.client.commands import CommandAnswer, CommandBody
 from eventstore.client.following import Following
-from eventstore.client.retry import Attempts
-from eventstore.client.transport import checked_url, for_calls, for_following
+from eventstore.client.retry import NOT_AN_ANSWER, Attempts
+from eventstore.client.transport import (
+    checked_headers,
+    checked_url,
+    for_calls,
+    for_following,
+    without_login,
+)
 from eventstore.client.wire import CUT_SHORT, EventLines, stream_path
 from eventstore.consumers import BATCH, SyncConsumerCatalog
 from eventstore.core.append import Append, Appended, AppendRequest, EncodedAppend
@@ -40,7 +47,7 @@ class SyncEventStoreClient:
     """A store that a service at `url` serves. Use as `with SyncEventStoreClient(url) as store`.
 
     Same verbs, arguments, answers, errors and retries as EventStoreClient. Safe to share between
-    threads. `transport` is httpx's, for tests and unusual networks.
+    threads. `headers` are as there; `transport` is httpx's, for tests and unusual networks.
     """
 
     def __init__(
@@ -48,13 +55,16 @@ class SyncEventStoreClient:
         url: str,
         *,
         retry_for: float = 15.0,
+        headers: Mapping[str, str] = MappingProxyType({}),
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = checked_url(url)
+        self._shown = without_login(self.url)
+        own = checked_headers(headers)
         self.limits = NO_LIMITS  # how much is too much is the service's to say
         self._retry_for = retry_for
-        self._http = httpx.Client(**for_calls(self.url), transport=transport)
-        self._following = httpx.Client(**for_following(self.url), transport=transport)
+        self._http = httpx.Client(**for_calls(self.url, own), transport=transport)
+        self._following = httpx.Client(**for_following(self.url, own), transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -276,10 +286,10 @@ class SyncEventStoreClient:
 
     def stream_head(self, stream_name: str) -> int | None:
         """Give the revision of the stream's last event, or None if it has none."""
-        try:
-            return self._call(calls.stream_head(stream_name))
-        except NotFound:
-            return None
+        for method in ("HEAD", "GET"):  # nobody else's word is taken for that there is none
+            with suppress(NotFound):
+                return self._call(calls.stream_head(stream_name, method))
+        return None
 
     def list_streams(
         self, *, prefix: str = "", category: str | None = None, after: str = "", limit: int = PAGE
@@ -338,15 +348,19 @@ class SyncEventStoreClient:
             time.sleep(following.lost(fault))
 
     def _call(self, call: Call[T]) -> T:
-        return call.read(self._send(self._http, call))
+        answer = self._send(self._http, call)
+        try:
+            return call.read(answer)
+        except NOT_AN_ANSWER as fault:
+            raise Attempts(call, self._shown, 0).unread(answer, fault) from fault
 
     def _send(self, http: httpx.Client, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """Give a successful answer, or raise what the last one means."""
-        attempts = Attempts(call, self.url, self._retry_for)
+        attempts = Attempts(call, self._shown, self._retry_for)
         while True:
             try:
                 answer = http.send(call.request(http), stream=stream)
-                if answer.is_success:
+                if call.is_answered_by(answer):
                     return answer
                 answer.read()
                 wait = attempts.refused(answer)

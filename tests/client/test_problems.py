@@ -86,8 +86,13 @@ def test_every_kind_of_problem_is_an_error() -> None:
         (503, "", True, False),
         (504, "", True, False),
         (500, "", False, False),
-        (301, "", False, False),
-        (404, "", False, False),
+        (301, "", False, True),
+        (404, "", False, True),
+        (401, "", False, True),
+        (403, "", False, True),
+        (408, "", True, False),
+        (429, "", True, True),
+        (200, "", False, False),
     ],
 )
 def test_what_may_be_tried_again_is_known(
