@@ -112,7 +112,10 @@ class _Examination:
                 "oldest transaction",
                 lambda: [of_transaction(self._rows("doctor_oldest_transaction"))],
             ),
-            *self._of("read tables", lambda: [of_read_tables(self._rows("doctor_read_tables"))]),
+            *self._of(
+                "read tables",
+                lambda: [of_read_tables(self._rows("doctor_read_tables", f"{schema}_read"))],
+            ),
             *self._of("indexes", lambda: [of_indexes(self._rows("invalid_indexes", schema))]),
             *self._of("notification queue", lambda: [self._queue()]),
             *self._of("notifications", lambda: [of_echo(self._echo())]),

@@ -54,14 +54,14 @@ SELECT c.relname::text, pg_catalog.pg_total_relation_size(c.oid), greatest(c.rel
  ORDER BY 2 DESC;
 
 -- name: doctor_read_tables
--- Tables of projections that are none: a view runs what it names with the rights of whoever looks.
+-- $1: the schema of read tables. Tables of projections that are none: a view runs what it names with the rights of whoever looks.
 SELECT format('%s is %s', t.name, CASE c.relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view'
                                                  WHEN 'f' THEN 'a foreign table' ELSE 'missing' END)
   FROM eventstore.projection_versions AS v
  CROSS JOIN LATERAL (SELECT u.name || CASE WHEN v.serving THEN '' ELSE '__v' || v.version END
                        FROM unnest(v.tables) AS u(name)) AS t(name)
   LEFT JOIN (pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n
-             ON n.oid = c.relnamespace AND n.nspname = 'eventstore_read')
+             ON n.oid = c.relnamespace AND n.nspname = $1::text)
     ON c.relname = t.name
  WHERE c.relkind IS NULL OR c.relkind NOT IN ('r', 'p')
  ORDER BY 1;
