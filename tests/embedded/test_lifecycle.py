@@ -72,12 +72,12 @@ def test_a_new_cluster_is_private_utf8_and_has_checksums(make: Make, room: Path)
         settings = query(
             server,
             "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings WHERE"
-            " name IN ('data_checksums', 'listen_addresses', 'server_encoding',"
-            " 'synchronous_commit', 'wal_compression')",
+            " name IN ('checkpoint_timeout', 'data_checksums', 'listen_addresses', 'max_wal_size',"
+            " 'server_encoding', 'synchronous_commit', 'wal_compression')",
         )
         assert settings == (
-            "data_checksums=on listen_addresses= server_encoding=UTF8 synchronous_commit=on"
-            " wal_compression=pglz"
+            "checkpoint_timeout=900 data_checksums=on listen_addresses= max_wal_size=2048"
+            " server_encoding=UTF8 synchronous_commit=on wal_compression=off"
         )
         assert query(server, "SELECT type, auth_method FROM pg_hba_file_rules") == "local|trust"
         assert query(server, "SELECT 'B' < 'a' COLLATE \"default\"") == "t"
