@@ -36,7 +36,7 @@ _PIECE: Final = re.compile(
 )
 _EXPONENT: Final = re.compile(r"[0-9][eE][+-]?[0-9]").search
 _NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000").search
-_ESCAPE: Final = re.compile(r"\\(?:u([dD][89abABcdefCDEF][0-9a-fA-F]{2})|.)")
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]").search
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -88,18 +88,16 @@ def _check_encodable(text: str, path: str) -> None:
 def _check_escapes(text: str, path: str) -> None:
     if "\\u0000" in text and _NUL(text):
         raise InvalidInput("a string has \\u0000, which PostgreSQL text cannot hold", path=path)
-    pair_continues_at = -1  # after a high surrogate: where the low one must begin
-    for match in _ESCAPE.finditer(text):
-        surrogate = match[1]
-        is_low = surrogate is not None and surrogate[1] in "cdefCDEF"
-        due = pair_continues_at
-        if is_low != (due != -1) or (is_low and match.start() != due):
-            break
-        pair_continues_at = match.end() if surrogate is not None and not is_low else -1
-    else:
-        if pair_continues_at == -1:
-            return
-    raise InvalidInput("a string has a lone surrogate (\\ud800 to \\udfff)", path=path)
+    if not _SURROGATE(text):
+        return
+    # Pairs become one character, what is left over is what UTF-8 refuses. Numbers are not read.
+    try:
+        _encode(json.loads(text, parse_int=str, parse_float=str)).encode()
+    except UnicodeEncodeError:
+        problem = "a string has a lone surrogate (\\ud800 to \\udfff)"
+        raise InvalidInput(problem, path=path) from None
+    except RecursionError:
+        raise InvalidInput(f"nested deeper than {MAX_DEPTH} levels", path=path) from None
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
