@@ -20,6 +20,7 @@ from eventstore import (
     Appended,
     EventQuery,
     InvalidInput,
+    LimitExceeded,
     Limits,
     RecordedEvent,
 )
@@ -94,6 +95,8 @@ class AppendsOut(msgspec.Struct, omit_defaults=True):
     wait: WaitOut | None = None
 
 
+_SMALLEST_EVENT: Final = len('{"type":"T"}')
+_raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _event: Final = msgspec.json.Decoder(EventIn)
 _events: Final = msgspec.json.Decoder(list[EventIn])
 _appends: Final = msgspec.json.Decoder(AppendsIn)
@@ -108,6 +111,8 @@ _WORDS: Final[dict[str, ExpectedRevision]] = {
 def decode_events(body: bytes, limits: Limits) -> tuple[EncodedEvent, ...]:
     """Read one event object or an array of them. Raises 400, or 422 with the path of the fault."""
     if body.lstrip(b" \t\r\n")[:1] == b"[":
+        if len(body) > _SMALLEST_EVENT * limits.append_events:
+            _check_count(len(decoded(_raws, body)), limits)
         events = decoded(_events, body)
         return tuple([_encoded(e, f"$[{n}]", limits) for n, e in enumerate(events)])
     return (_encoded(decoded(_event, body), "$", limits),)
@@ -118,6 +123,7 @@ def decode_appends(
 ) -> tuple[list[EncodedAppend], AppendCondition | None]:
     """Read the body of POST /appends."""
     request = decoded(_appends, body)
+    _check_count(sum([len(append.events) for append in request.appends]), limits)
     encoded = []
     for n, append in enumerate(request.appends):
         path = f"$.appends[{n}]"
@@ -130,6 +136,12 @@ def decode_appends(
         ]
         encoded.append(EncodedAppend(stream_name, code, tuple(events)))
     return encoded, _condition(request.condition, limits)
+
+
+def _check_count(events: int, limits: Limits) -> None:
+    """Refuse too many events before any of them is looked at."""
+    if events > limits.append_events:
+        raise LimitExceeded(f"an append has at most {limits.append_events} events: {events}")
 
 
 def located(path: str, check: Callable[[T], R], value: T) -> R:

@@ -7,11 +7,13 @@ import json
 import resource
 import socket
 from collections.abc import AsyncIterator
+from typing import NoReturn
 
 import httpx
 import pytest
 
 from eventstore import Limits
+from eventstore_api import wire
 from eventstore_api.dispatch import Dispatcher, body_limit
 from tests.api.rest import append, head, problem, raw_request, stream_path
 
@@ -176,3 +178,17 @@ async def test_a_client_that_leaves_before_its_body_is_whole_stores_nothing(
     host, port = shared_address
     async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
         assert (await http.get("/")).json()["head"] == before
+
+
+@pytest.mark.parametrize("path", ["/streams/a", "/appends"])
+async def test_events_are_counted_before_any_is_looked_at(
+    http: httpx.AsyncClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_at(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("an event was looked at")
+
+    monkeypatch.setattr(wire, "encoded_event", looked_at)
+    events = "[" + ",".join(['{"type":"T"}'] * 10_001) + "]"
+    body = events if path != "/appends" else f'{{"appends":[{{"stream":"a","events":{events}}}]}}'
+    answer = await http.post(path, content=body, headers={"content-type": "application/json"})
+    problem(answer, 413, "limit-exceeded", "at most 10000 events: 10001")
