@@ -17,7 +17,7 @@ from tests.api.rest import (
 
 pytestmark = pytest.mark.one_postgres
 
-IMMUTABLE = "public, max-age=31536000, immutable"
+IMMUTABLE = "private, max-age=31536000, immutable"
 
 
 def numbers(pages: list[list[dict[str, int]]]) -> list[list[int]]:

@@ -79,7 +79,8 @@ async def _event_reply(request: Request, store: EventStore, event: RecordedEvent
     headers = {
         "etag": f'"{event.revision}"',
         "vary": "accept",
-        "cache-control": "public, max-age=31536000, immutable",
+        # Not public: a cache that serves others does not know who may read it.
+        "cache-control": "private, max-age=31536000, immutable",
     }
     return Response(text.encode(), media_type=form, headers=headers)
 
