@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from eventstore.core.errors import EventStoreError, NotFound, SchemaMismatch
+from eventstore.core.errors import EventStoreError, NotFound, SchemaMismatch, Unavailable
 from eventstore.core.events import RecordedEvent, check_event_id
 from eventstore.core.paging import PAGE_BYTES, PageSize, size_of
 from eventstore.core.query import EventQuery
@@ -32,6 +32,8 @@ from eventstore.postgres.statements import statements
 
 PAGE = 1_000
 """Most events of one round trip."""
+ACQUIRE_WITHIN: Final = 5.0
+"""Seconds that a read waits for one of the store's connections."""
 _PATIENT: Final = frozenset({"projection_switch", "projection_compare"})
 """Statements that take the time that they need: they wait by a limit of their own, or read whole
 tables."""
@@ -263,6 +265,16 @@ class LogReader:
         pool = self._pool_or_fail()
         try:
             with keeping_cancellation():
-                return await pool.fetch(statement, *args, timeout=limit)
+                try:
+                    connection = await pool.acquire(timeout=ACQUIRE_WITHIN)
+                except TimeoutError as error:
+                    raise Unavailable(
+                        f"all {self._max_connections} database connections were in use for "
+                        f"{ACQUIRE_WITHIN:g} s"
+                    ) from error
+                try:
+                    return await connection.fetch(statement, *args, timeout=limit)
+                finally:
+                    await pool.release(connection)
         except Exception as error:
             raise translate(error) from error
