@@ -20,7 +20,7 @@ from eventstore.postgres.schema import migrate
 from ._options import Options
 
 SCHEMA: Final = "eventstore_bench"
-_ROLES: Final = ("owner", "writer", "reader", "worker")
+_ROLES: Final = ("owner", "inline", "writer", "reader", "worker")
 
 
 @dataclass(frozen=True, slots=True)
