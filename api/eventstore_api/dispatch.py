@@ -63,6 +63,8 @@ class Request:
     async def body(self, limit: int) -> bytes:
         """Give the body. Raises 413 as soon as it is known to be larger than `limit` bytes."""
         message = await self._receive()
+        if message["type"] == "http.disconnect":  # also before anything of the body has come
+            raise ClientGoneError("the client went away before its request was whole")
         body: bytes = message.get("body", b"")
         if message.get("more_body", False):
             chunks = [body]

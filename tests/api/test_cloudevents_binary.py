@@ -9,9 +9,19 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from eventstore_api.dispatch import Dispatcher
-from tests.api.rest import CLOUDEVENT, CLOUDEVENTS, append, head, location, problem, raw_request
+from tests.api.rest import (
+    CLOUDEVENT,
+    CLOUDEVENTS,
+    append,
+    head,
+    location,
+    problem,
+    raw_request,
+    request_scope,
+)
 
 pytestmark = pytest.mark.one_postgres
 
@@ -322,3 +332,19 @@ async def test_a_read_does_not_mind_them(shared_http: httpx.AsyncClient) -> None
     await append(shared_http, "read-1")
     for path in ("/events", "/streams/read-1", "/streams/read-1/0", "/consumers"):
         assert (await shared_http.get(path, headers=LEAST)).status_code == 200
+
+
+async def test_a_body_that_is_lost_before_it_begins_is_no_event_without_data(
+    app: Dispatcher, http: httpx.AsyncClient
+) -> None:
+    """In binary mode an empty body is a CloudEvent without data: one that is lost is not empty."""
+    headers = [(b"host", b"localhost"), *((k.encode(), v.encode()) for k, v in LEAST.items())]
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        raise AssertionError("nobody is there to be answered")
+
+    await app(request_scope("POST", b"/streams/lost", b"", headers), receive, send)
+    assert await head(http) == 0
