@@ -5,6 +5,7 @@ Data and metadata go through as text in both directions, so that numbers keep ev
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -28,6 +29,7 @@ from eventstore.core.times import time_text
 NDJSON: Final = "application/x-ndjson"
 _PLAIN_KEY: Final = re.compile(r"[ !#-\[\]-~]+").fullmatch
 """A key that every HTTP library sends as it is. For others the ids that they stand for are sent."""
+_TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]').finditer
 CUT_SHORT: Final = "the service's answer is cut short: read on after the last event"
 
 
@@ -89,6 +91,8 @@ def decode_event(text: bytes) -> RecordedEvent:
     """Read one event."""
     try:
         return _recorded(_one_event.decode(text))
+    except RecursionError:
+        return _deep(text.decode())
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise EventStoreError(f"the service's answer is not an event: {fault}") from fault
 
@@ -97,8 +101,30 @@ def decode_lines(text: bytes) -> list[RecordedEvent]:
     """Read events, one a line."""
     try:
         return list(map(_recorded, _one_event.decode_lines(text)))
+    except RecursionError:
+        return [decode_event(line) for line in text.splitlines()]
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise EventStoreError(f"the service's answer is not events: {fault}") from fault
+
+
+def _deep(text: str) -> RecordedEvent:
+    """Read an event whose data or metadata are nested too deep for a decoder: they stay text."""
+    depth, name, begin = 0, "", 1
+    kept = {}
+    shallow = []
+    for token in _TOKENS(text):
+        if token[0] in "[{":
+            depth += 1
+        elif token[0] in "]}":
+            depth -= 1
+        if (token[0] == "," and depth == 1) or depth == 0:  # a member has ended
+            key, _, value = text[begin : token.start()].partition(":")
+            name, begin = json.loads(key), token.end()
+            if name in ("data", "metadata"):
+                kept[name], value = value, "null"
+            shallow.append(f"{key}:{value}")
+    event = _one_event.decode("{" + ",".join(shallow) + "}")
+    return _recorded(event)._replace(data_json=kept["data"], metadata_json=kept["metadata"])
 
 
 class EventLines:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from eventstore.core.errors import InvalidInput, LimitExceeded
+from eventstore.core.errors import InvalidInput, LimitExceeded, UnreadableEvent
 from eventstore.core.jsontext import MOST_EXPANSION, encode_json, json_size, may_expand
 from eventstore.core.limits import DEFAULT_LIMITS, Limits
 from eventstore.core.streams import category, check_text
@@ -70,7 +70,18 @@ class _Decoded:
     def __get__(self, event: Any, owner: type | None = None) -> Any:
         if event is None:
             return self
-        value, _ = _decode(getattr(event, self._column))
+        try:
+            value, _ = _decode(getattr(event, self._column))
+        except (RecursionError, ValueError) as fault:  # too deep, or a number too long, for Python
+            raise UnreadableEvent(
+                f"Python cannot read it: {fault}",
+                path=f"$.{self._name}",
+                event_id=str(event.event_id),
+                event_type=event.event_type,
+                stream_name=event.stream_name,
+                revision=event.revision,
+                position=event.position,
+            ) from fault
         event.__dict__[self._name] = value  # found before this from now on
         return value
 
@@ -79,7 +90,8 @@ class RecordedEvent(_Columns):
     """An event of the log, in the order of the columns that every read selects.
 
     `data_json` and `metadata_json` are the text as jsonb holds it; `data` and `metadata` decode
-    it on first use. `recorded_at` is the server's time.
+    it on first use, and raise UnreadableEvent for what Python cannot read: earlier releases let
+    psql store any depth and any number. `recorded_at` is the server's time.
     """
 
     data = _Decoded()

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from eventstore.core.columns import Columns, Key, Row
 from eventstore.core.definition import OnFailure
+from eventstore.core.errors import UnreadableEvent
 from eventstore.core.events import RecordedEvent
 from eventstore.core.projection import Fold, Projection
 
@@ -89,7 +90,7 @@ def _decode(event: RecordedEvent) -> None:
     """Let data be there when a handler looks; what cannot be decoded fails then."""
     try:  # noqa: SIM105 - contextlib.suppress takes longer than all else here
         event.data  # noqa: B018 - kept by the event
-    except (ValueError, RecursionError):
+    except UnreadableEvent:
         pass
 
 
