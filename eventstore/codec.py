@@ -60,8 +60,8 @@ class _Msgspec:
         except msgspec.ValidationError as fault:
             problem, _, path = str(fault).partition(" - at `")
             raise InvalidInput(problem, path=path.rstrip("`") or "$") from fault
-        except msgspec.DecodeError as fault:
-            raise InvalidInput(f"not JSON: {fault}", path="$") from fault
+        except (msgspec.DecodeError, RecursionError) as fault:
+            raise InvalidInput(f"not JSON that can be read: {fault}", path="$") from fault
 
     def unknown_member(self, given: Any) -> str | None:
         return next(unknown_members(self._described, given, ""), None)

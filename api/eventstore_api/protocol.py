@@ -93,10 +93,7 @@ class Protocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         self._came += len(data)
         try:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                self._read_again_without_upgrade(data[upgrade.args[0] :])
+            self._read(data)
         except httptools.HttpParserError as error:
             self._refuse(
                 self._fault
@@ -109,8 +106,17 @@ class Protocol(HttpToolsProtocol):
                 HttpError("headers-too-large", f"a request's head is at most {most} bytes")
             )
 
-    def _read_again_without_upgrade(self, rest: bytes) -> None:
-        """Read a request again as if its client had not offered another protocol."""
+    def _read(self, data: bytes) -> None:
+        """Read on, and each request again that offers another protocol, as if it did not."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
         if self.scope["method"] == "CONNECT":
             raise httptools.HttpParserError("CONNECT is for proxies, and this is none")
         head = [self.scope["method"].encode(), b" ", self.url]
@@ -120,7 +126,8 @@ class Protocol(HttpToolsProtocol):
                 head += (name, b": ", value, b"\r\n")
         head.append(b"\r\n")
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.feed_data(b"".join(head) + rest)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        return b"".join(head)
 
     def on_message_begin(self) -> None:
         """Begin to read a request."""

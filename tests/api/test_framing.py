@@ -42,6 +42,15 @@ async def test_an_upgrade_that_is_not_taken_is_ignored_and_the_body_is_read(
         assert app.seen == [("PUT", "/first", body), ("GET", "/last", b"")]
 
 
+async def test_every_one_of_several_upgrades_in_one_segment_is_ignored() -> None:
+    offer = SMUGGLED.replace(b"Host: a", b"Host: a\r\nConnection: Upgrade\r\nUpgrade: h2c")
+    app = Noting()
+    wire = Wire(app)
+    wire.feed(offer * 3 + LAST)
+    assert await wire.end() == [(200, b"2")] * 3 + [(200, b"0")]
+    assert [body for _, _, body in app.seen] == [b"{}"] * 3 + [b""]
+
+
 async def test_a_request_in_bytes_that_come_one_by_one_is_one_request() -> None:
     app = Noting()
     wire = Wire(app)
