@@ -59,6 +59,9 @@ def check(case: Case[Any], address: tuple[str, int]) -> None:
     """Send a request that was made up, and check its answer."""
     host, port = address
     checks = list(_CHECKS)
+    if any(value in ({}, [], None) for value in (case.query or {}).values()):
+        # It goes out as an empty text, which may be right.
+        checks.remove(negative_data_rejection)
     if not case.operation.path.startswith(("/commands/wallet", "/schemas")):
         checks += _CHECKS_OF_METHODS
     if case.operation.label in _ALL_DESCRIBED:
