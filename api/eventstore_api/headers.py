@@ -56,7 +56,7 @@ class Headers:
         return not names.isdisjoint(self._values)
 
     def text(self, name: bytes) -> str | None:
-        """Give the value of a header that may hold any text, or None."""
+        """Return the value of a header that may hold any text, or None."""
         value = self._values.get(name)
         if value is None:
             return None

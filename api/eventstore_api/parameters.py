@@ -109,7 +109,7 @@ class Parameters:
         return "backward" if backward else "forward"
 
     def choice(self, name: str, default: str, other: str) -> str:
-        """Give one of two words, the first unless said."""
+        """Return one of two words, the first unless said."""
         value = self.one(name)
         if value in (None, default, other):
             return value or default
@@ -118,7 +118,7 @@ class Parameters:
         )
 
     def last_event_id(self) -> str | None:
-        """Give what a follower that cannot set headers sends instead of Last-Event-ID."""
+        """Return what a follower that cannot set headers sends instead of Last-Event-ID."""
         return self.one("lastEventId") or self.one("Last-Event-ID")
 
     def query(self, limits: Limits) -> EventQuery:

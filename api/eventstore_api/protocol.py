@@ -326,7 +326,7 @@ class _Refusal:
 
 
 def _bytes_of(error: EventStoreError) -> bytes:
-    """Give a problem as the bytes of an answer after which the connection ends."""
+    """Return a problem as the bytes of an answer after which the connection ends."""
     status, headers, body = problem(error)
     headers |= {"content-length": str(len(body)), "connection": "close"}
     lines = [f"{name}: {value}\r\n".encode("latin-1") for name, value in headers.items()]

@@ -160,7 +160,7 @@ def refusal(
 
 
 def _of_another(status: int, where: str, wait: int) -> EventStoreError:
-    """Give what an answer means that is not a store's."""
+    """Return what an answer means that is not a store's."""
     if status in (408, 429, 502, 503, 504):
         return Unavailable(f"no answer from the store at {where}: {status}", retry_after=wait)
     if status in (401, 403):

@@ -80,7 +80,7 @@ class Attempts:
         return wait
 
     def unread(self, answer: httpx.Response, fault: Exception) -> EventStoreError:
-        """Give what an answer means that looks like the store's and is not."""
+        """Return what an answer means that looks like the store's and is not."""
         self._maybe_stored = True
         if isinstance(fault, EventStoreError):
             return self._meaning(fault)
@@ -92,7 +92,7 @@ class Attempts:
         return self._meaning(error)
 
     def _meaning(self, error: EventStoreError) -> EventStoreError:
-        """Give what is told in the end: of an append that may be stored, that it may be."""
+        """Return what is told in the end: of an append that may be stored, that it may be."""
         if not (self._may_store and self._maybe_stored) or isinstance(error, AppendRefused):
             return error
         unknown = OutcomeUnknown(self._event_ids)

@@ -157,7 +157,7 @@ def derived_ids(appends: Sequence[EncodedAppend], idempotency_key: str) -> list[
 
 
 def next_ids(request: AppendRequest) -> list[str]:
-    """Give the ids that one more event of each stream would have by the request's key.
+    """Return the ids that one more event of each stream would have by the request's key.
 
     One that is stored says that more events were sent with the key before.
     """
@@ -177,7 +177,7 @@ def refuse_longer(stored: Iterable[Iterable[Any]]) -> None:
 
 
 def derived_id(stream_name: str, key: str, index: int) -> str:
-    """Give the id that a key stands for in a stream: UUIDv5 over them and the event's index."""
+    """Return the id that a key stands for in a stream: UUIDv5 over them and the event's index."""
     return str(uuid.uuid5(_KEY_NAMESPACE, f"{stream_name}\n{key}\n{index}"))
 
 

@@ -133,7 +133,7 @@ def _check_numbers(text: str, path: str) -> None:
 
 
 def _written_out(number: str) -> int:
-    """Give the characters of a JSON number as PostgreSQL's numeric writes it: no exponent."""
+    """Return the characters of a JSON number as PostgreSQL's numeric writes it: no exponent."""
     mantissa, _, exponent = number.lower().partition("e")
     whole, _, fraction = mantissa.removeprefix("-").partition(".")
     shift = int(exponent or 0)
@@ -145,7 +145,7 @@ def _written_out(number: str) -> int:
 
 
 def json_size(text: str) -> int:
-    """Give the bytes of JSON text as it is stored: compact UTF-8, with numbers written out.
+    """Return the bytes of JSON text as it is stored: compact UTF-8, with numbers written out.
 
     Of a member that comes twice both count.
     """

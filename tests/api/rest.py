@@ -85,7 +85,7 @@ def next_page(answer: httpx.Response) -> str | None:
 
 
 def location(answer: httpx.Response) -> str:
-    """Give the address that an answer's Location means."""
+    """Return the address that an answer's Location means."""
     return str(answer.url.join(answer.headers["location"]))
 
 

@@ -95,7 +95,7 @@ class Wire:
 
 
 def answers(sent: bytes) -> list[tuple[int, bytes]]:
-    """Give the status and body of each answer."""
+    """Return the status and body of each answer."""
     found: list[tuple[int, bytes]] = []
 
     class Reader:

@@ -30,7 +30,7 @@ _DEFAULTS: tuple[tuple[str, str, int], ...] = (
     # The log is read for the reason of a failed start, so it has to be in one language.
     ("lc_messages", "C", 15),
     ("log_startup_progress_interval", "3s", 15),
-    # Whoever appends and then forgets to commit stops all appends.
+    # A transaction that appended and is not committed stops all other appends.
     ("idle_in_transaction_session_timeout", "5min", 15),
     # A connection that its client left is noticed while a statement runs, not after it.
     ("client_connection_check_interval", "10s", 15),

@@ -54,7 +54,8 @@ SELECT c.relname::text, pg_catalog.pg_total_relation_size(c.oid), greatest(c.rel
  ORDER BY 2 DESC;
 
 -- name: doctor_read_tables
--- $1: the schema of read tables. Tables of projections that are none: a view runs what it names with the rights of whoever looks.
+-- $1: the schema of read tables. Read tables that are not tables: a view runs what it names with the
+-- rights of the user who reads it.
 SELECT format('%s is %s', t.name, CASE c.relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view'
                                                  WHEN 'f' THEN 'a foreign table' ELSE 'missing' END)
   FROM eventstore.projection_versions AS v

@@ -44,7 +44,7 @@ BEGIN
                 CASE append.expected_revision WHEN -1 THEN '-1 (no stream)' WHEN -3 THEN '-3 (stream exists)'
                                               ELSE append.expected_revision::text END
             USING ERRCODE = 'ST001', DETAIL = _facts,
-                  HINT = 'read the stream again and decide anew; leave expected_revision out to append at any revision';
+                  HINT = 'read the stream again and decide on its new state; leave expected_revision out to append at any revision';
     ELSE
         RAISE EXCEPTION 'event id % is used already, by an event in another stream or with another type, data or tags',
                 append.event_id
