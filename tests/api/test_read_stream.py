@@ -132,6 +132,9 @@ async def test_one_event_never_changes(http: httpx.AsyncClient) -> None:
     assert answer.headers["cache-control"] == IMMUTABLE
     assert answer.headers["etag"] == '"1"'
     assert answer.json() == events_of(await http.get("/streams/order-1"))[1]
+    known = await http.get("/streams/order-1/1", headers={"if-none-match": '"1"'})
+    assert (known.status_code, known.content) == (304, b"")
+    assert "content-length" not in known.headers
 
 
 @pytest.mark.parametrize("revision", [3, 2**63 - 1])

@@ -82,6 +82,10 @@ async def _event_reply(request: Request, store: EventStore, event: RecordedEvent
         # Not public: a cache that serves others does not know who may read it.
         "cache-control": "private, max-age=31536000, immutable",
     }
+    if knows(Headers(request.scope["headers"]), headers["etag"]):
+        answer = Response(status_code=304, headers=headers)
+        del answer.headers["content-length"]
+        return answer
     return Response(text.encode(), media_type=form, headers=headers)
 
 
