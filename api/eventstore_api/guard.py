@@ -167,6 +167,13 @@ def _check_body(headers: Headers) -> None:
     """Refuse a body that a page could send without asking first."""
     has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
     kind = headers.get(b"content-type", b"")
+    coding = headers.get(b"content-encoding", b"")
+    if has_body and coding.strip().lower() not in (b"", b"identity"):
+        named = coding[:60].decode("latin-1")
+        raise HttpError(
+            "unsupported-media-type",
+            f"a body is sent as it is: Content-Encoding {named} is not read",
+        )
     if not has_body or kind == b"application/json" or b"ce-specversion" in headers:
         return
     name = kind.decode("latin-1").partition(";")[0].strip().lower()

@@ -6,6 +6,7 @@ comes back as jsonb writes it.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from json.encoder import encode_basestring
@@ -95,6 +96,12 @@ class AppendsOut(msgspec.Struct, omit_defaults=True):
     wait: WaitOut | None = None
 
 
+_KINDS: Final = (
+    (b"\x1f\x8b", "it is packed by gzip; send it unpacked"),
+    (BOM_UTF16_LE, "it is UTF-16; send UTF-8"),
+    (BOM_UTF16_BE, "it is UTF-16; send UTF-8"),
+)
+"""What else people send, by its first bytes."""
 _SMALLEST_EVENT: Final = len('{"type":"T"}')
 _raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _event: Final = msgspec.json.Decoder(EventIn)
@@ -110,6 +117,8 @@ _WORDS: Final[dict[str, ExpectedRevision]] = {
 
 def decode_events(body: bytes, limits: Limits) -> tuple[EncodedEvent, ...]:
     """Read one event object or an array of them. Raises 400, or 422 with the path of the fault."""
+    if body[:3] == BOM_UTF8:
+        body = body[3:]
     if body.lstrip(b" \t\r\n")[:1] == b"[":
         if len(body) > _SMALLEST_EVENT * limits.append_events:
             _check_count(len(decoded(_raws, body)), limits)
@@ -171,7 +180,10 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         problem, _, path = str(fault).partition(" - at `")
         raise InvalidInput(problem, path=path.rstrip("`") or "$") from None
     except msgspec.DecodeError as fault:
-        raise HttpError("malformed-request", f"the body is not JSON: {fault}") from None
+        if body[:3] == BOM_UTF8:  # some editors and libraries begin with it
+            return decoded(decoder, body[3:])
+        looks = next((what for start, what in _KINDS if body.startswith(start)), fault)
+        raise HttpError("malformed-request", f"the body is not JSON: {looks}") from None
     except UnicodeDecodeError:
         raise HttpError("malformed-request", "the body is not UTF-8") from None
     except RecursionError:

@@ -153,7 +153,7 @@ def json_text(given: str | None, what: str) -> str:
     import msgspec  # noqa: PLC0415
 
     try:
-        text = raw.decode().strip()
+        text = raw.decode("utf-8-sig").strip()  # some editors begin a file with a mark
         msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise InvalidInput(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -59,7 +60,6 @@ NO_JSON: list[bytes] = [
     b'{"type": "A", "tags": ["\\udfff"]}',
     b'{"type": "A", "id": "\\ud800"}',
     b'{"type": "A", "metadata": {"k": "\\udbff"}}',
-    b"\xef\xbb\xbf" + b'{"type": "A"}',
     '{"type": "A"}'.encode("utf-16"),
     b'{"type": "A", "data": /* comment */ 1}',
     b"\x00",
@@ -198,3 +198,30 @@ async def test_ten_thousand_levels_are_too_deep(
     problem(answer, 422, "invalid-request")
     assert await head(shared_http) == before
     assert (await append(shared_http, "good")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (gzip.compress(b'{"type": "T"}'), "packed by gzip"),
+        ('{"type": "T"}'.encode("utf-16"), "UTF-16"),
+        ('\ufeff{"type": "T"}'.encode("utf-16-be"), "UTF-16"),
+        (b"\xef\xbb\xbf{", "not JSON"),
+    ],
+)
+async def test_a_body_of_another_kind_is_named(
+    http: httpx.AsyncClient, body: bytes, named: str
+) -> None:
+    for path in ("/streams/a", "/appends"):
+        answer = await http.post(path, content=body, headers={"content-type": "application/json"})
+        problem(answer, 400, "malformed-request", named)
+    assert await head(http) == 0
+
+
+@pytest.mark.parametrize("body", [b'{"type": "T"}', b'[{"type": "T"}]'])
+async def test_a_byte_order_mark_is_no_part_of_a_body(http: httpx.AsyncClient, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await http.post("/streams/a", content=b"\xef\xbb\xbf" + body, headers=headers)
+    assert answer.status_code == 201
+    made = await http.put("/consumers/g", content=b'\xef\xbb\xbf{"buffer": 7}', headers=headers)
+    assert made.json()["buffer"] == 7

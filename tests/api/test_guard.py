@@ -299,3 +299,15 @@ def test_a_host_is_written_as_browsers_write_it(text: str, name: str) -> None:
 def test_what_is_no_host_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="a host is a name"):
         check_host(text)
+
+
+@pytest.mark.parametrize(
+    ("coding", "allowed"),
+    [("identity", True), ("", True), ("gzip", False), ("br", False), ("identity, gzip", False)],
+)
+async def test_a_body_that_is_packed_is_refused_by_name(coding: str, allowed: bool) -> None:
+    headers = [("content-length", "2"), ("content-type", JSON), ("content-encoding", coding)]
+    for method in UNSAFE:
+        answer = await ask(Guard(answering), method, "/", headers)
+        assert answer.status == (204 if allowed else 415), method
+        assert allowed or f"Content-Encoding {coding} is not read" in answer.problem()["detail"]

@@ -23,7 +23,7 @@ def test_an_append_says_where_the_event_is(cli: Cli) -> None:
 
 def test_everything_of_an_event_can_be_given(cli: Cli, tmp_path: Path) -> None:
     note = tmp_path / "note.json"
-    note.write_text('{"n": 1.10, "text": "ż"}\n')
+    note.write_text('{"n": 1.10, "text": "ż"}\n', encoding="utf-8-sig")
     event_id = str(uuid.uuid4())
     options = ["--metadata", '{"by": "me"}', "--tag", "b", "--tag", "a", "--id", event_id]
     told = cli("append", "a", "T", "--data", f"@{note}", *options, "--json").json()
