@@ -1,7 +1,7 @@
 """A worker that ends or stops itself, as by a power failure, at a chosen point of its n-th batch.
 
-`python -m tests.projections.crashing DSN APP --most EVENTS [--at POINT --batch N --sign SIGNAL]`;
-`processes.py` starts it.
+`python -m tests.projections.crashing DSN APP --most EVENTS [--at POINT --batch N --sign SIGNAL]`,
+optionally with `--version V`; `processes.py` starts it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,19 @@ POINTS = {
 writing: ContextVar[Writer] = ContextVar("writing")
 
 
-def strike(step: type, method: str, when: str, *, batch: int, sign: signal.Signals) -> None:
+def strike(
+    step: type,
+    method: str,
+    when: str,
+    *,
+    batch: int,
+    sign: signal.Signals,
+    version: int | None = None,
+) -> None:
     """Let a step of the writer give the process a signal, before or after it does its work.
 
     It is in the batch of a writer that has stored `batch` - 1: one that is refused does not count.
+    With `version`, of a writer of that one: others may be taken over from a worker that was late.
     """
     stored: Counter[Writer] = Counter()
     done = False
@@ -53,7 +62,8 @@ def strike(step: type, method: str, when: str, *, batch: int, sign: signal.Signa
     async def struck(self: Any, *args: Any, **options: Any) -> Any:
         nonlocal done
         writer = self if isinstance(self, Writer) else writing.get()
-        here = stored[writer] == batch - 1 and not done
+        is_meant = version is None or writer.projection.version == version
+        here = is_meant and stored[writer] == batch - 1 and not done
         done = done or here
         if here and when == "before":
             os.kill(os.getpid(), sign)
@@ -73,9 +83,10 @@ async def main() -> None:
     parser.add_argument("--batch", type=int)
     parser.add_argument("--sign", type=lambda name: signal.Signals[name])
     parser.add_argument("--most", type=int)
+    parser.add_argument("--version", type=int)
     given = parser.parse_args()
     if given.at is not None:
-        strike(*POINTS[given.at], batch=given.batch, sign=given.sign)
+        strike(*POINTS[given.at], batch=given.batch, sign=given.sign, version=given.version)
     logging.basicConfig(level=logging.INFO)
     worker.LEASE = 0.5  # type: ignore[misc] # it is taken over soon
     worker.BEAT = 0.1  # type: ignore[misc]

@@ -26,16 +26,19 @@ def working(
     sign: signal.Signals = signal.SIGKILL,
     most: int = 5_000,
     log: IO[str] | None = None,
+    version: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker of an app in a process; kill it in the end.
 
     It gives itself the signal when the n-th batch of one of its runners is `at` a point; by default
-    it never does. A batch has at most `most` events.
+    it never does. With `version`, one that runs that version. A batch has at most `most` events.
     """
     path = os.pathsep.join([str(ROOT), str(ROOT / "api"), os.environ.get("PYTHONPATH", "")])
     options = ["--batch", str(batch), "--sign", sign.name, "--most", str(most)]
     if at is not None:
         options += ["--at", at]
+    if version is not None:
+        options += ["--version", str(version)]
     with subprocess.Popen(
         [sys.executable, "-m", "tests.projections.crashing", dsn, app, *options],
         cwd=ROOT,

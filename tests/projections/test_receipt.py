@@ -59,7 +59,8 @@ def test_four_partitions_on_three_workers_come_to_the_same(dsn: str, sql: Psql) 
 def test_a_rebuild_under_appends_that_is_killed_half_way_goes_on(dsn: str, sql: Psql) -> None:
     import_receipt(dsn, 5_000)
     with working(dsn, ALONE) as old, ThreadPoolExecutor(1) as importing:
-        with working(dsn, REBUILT, at="before the checkpoint", batch=3, most=500) as first:
+        point = "before the checkpoint"
+        with working(dsn, REBUILT, at=point, batch=3, most=500, version=2) as first:
             imported = importing.submit(import_receipt, dsn)  # beside it
             assert first.wait(DEADLINE) == -signal.SIGKILL
         reached = "SELECT max(checkpoint) FROM eventstore.projection_status WHERE version = 2"
