@@ -142,7 +142,7 @@ _SQLSTATES: Final[Mapping[str, str]] = {
     "revision_conflict": "ST001",
     "duplicate_event_id": "ST002",
     "condition_failed": "ST003",
-    "idempotency_conflict": "ST006",
+    "idempotency_conflict": "ST013",
 }
 
 

@@ -401,7 +401,7 @@ REFUSAL_BY_SQLSTATE: Mapping[str, type[EventStoreError]] = {
     "ST002": DuplicateEventId,
     "ST003": ConditionFailed,
     "ST004": InvalidInput,
-    "ST006": IdempotencyConflict,
+    "ST013": IdempotencyConflict,
 }
 """Our own SQLSTATEs (class ST). Migration files raise them; this table is their only reader."""
 

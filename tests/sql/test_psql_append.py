@@ -90,7 +90,7 @@ def test_an_id_of_another_append_is_refused(sql: Psql) -> None:
         "'order-1', 'T', tags => '{t}'",
     ):
         sqlstate, facts = refusal(sql, f"SELECT eventstore.append({other}, event_id => '{used}')")
-        assert sqlstate == "ST006"
+        assert sqlstate == "ST013"
         assert facts == {"event_id": str(used), "stream": "order-1", "position": 1}
     again = f"'order-1', 'T', metadata => '{{\"trace\": 2}}', event_id => '{used}'"
     assert one(sql, f"SELECT * FROM eventstore.append({again})") == (1, 0, True)

@@ -118,7 +118,7 @@ def test_an_unknown_outcome_is_neither_a_refusal_nor_unavailable() -> None:
         ),
         ("ST003", {"position": 3}, ConditionFailed(3)),
         (
-            "ST006",
+            "ST013",
             {"event_id": ID, "stream": "a", "position": 3},
             IdempotencyConflict(ID, "a", 3),
         ),

@@ -48,6 +48,6 @@ BEGIN
     ELSE
         RAISE EXCEPTION 'event id % is used already, by an event in another stream or with another type, data or tags',
                 append.event_id
-            USING ERRCODE = 'ST006', DETAIL = _facts;
+            USING ERRCODE = 'ST013', DETAIL = _facts;
     END CASE;
 END $$;
